@@ -1,0 +1,255 @@
+"""Parameters, buffers and variables: where the arrays that training changes live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from ..backend import device, get_backend
+from ..dtypes import dtype_name
+from ..errors import DTypeError, ShapeError
+from .array import Array
+from .namespace import differentiable_of, require_differentiable
+from .tape import Slot, leaf
+
+reader: ContextVar[Callable[[Parameter], Any] | None] = ContextVar("nnx_reader", default=None)
+"""What reading a parameter yields: None for the raw array, else a function of the parameter."""
+
+
+def variable(array: Any, name: str = "") -> Array:
+    """Return `array` as a tracked leaf; after ``backward()``, its ``grad`` holds the gradient as a raw array.
+
+    Parameters
+    ----------
+    array
+        A raw array of real or complex floating-point numbers.
+    name
+        A name for error messages.
+
+    Raises
+    ------
+    DTypeError
+        If the array holds integers or booleans.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> x = nnx.variable(np.asarray(3.0))
+    >>> (x * x).backward()
+    >>> float(x.grad)
+    6.0
+    """
+    if isinstance(array, Array):
+        array = array._data
+    namespace = differentiable_of(array, "variable")
+    require_differentiable("variable", array)
+    return namespace.wrap(array, leaf(array, Slot(name)))
+
+
+class Parameter:
+    """An array that training changes, with its gradient.
+
+    Parameters
+    ----------
+    value
+        A raw array of floating-point numbers. The parameter keeps this array and updates it in place where its library
+        can.
+    trainable
+        Whether it is recorded and optimized.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> p = nnx.Parameter(np.ones(3, dtype=np.float32))
+    >>> p.value = np.zeros(3, dtype=np.float32)
+    >>> p.grad is None, p.shape
+    (True, (3,))
+    """
+
+    __slots__ = ("_data", "_slot", "_leaf", "_trainable", "_storage", "__weakref__")
+
+    def __init__(self, value: Any, trainable: bool = True) -> None:
+        if isinstance(value, Parameter):
+            raise TypeError("Parameter: expected an array, got a Parameter; assign it directly to tie it.")
+        if isinstance(value, Array):
+            value = value.__nnx_untracked__()
+        require_differentiable("Parameter", value)
+        self._data = value
+        self._slot = Slot()
+        self._leaf: Array | None = None
+        self._trainable = trainable
+        self._storage: Any = None  # the flat buffer that `_data` is a view of, if any
+
+    # ---- the value
+
+    @property
+    def value(self) -> Any:
+        """The raw array. Assigning writes into it; shape must match, the dtype is kept."""
+        return self._data
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        raw = new.__nnx_untracked__() if isinstance(new, Array) else new
+        label = f"parameter {self.name}" if self.name else "Parameter"
+        if tuple(raw.shape) != tuple(self._data.shape):
+            raise ShapeError(f"{label}: expected shape {tuple(self._data.shape)}, got {tuple(raw.shape)}.")
+        if raw.dtype != self._data.dtype:
+            raise DTypeError(
+                f"{label}: expected dtype {dtype_name(self._data.dtype)}, got {dtype_name(raw.dtype)}. Cast it, e.g. "
+                f"xp.astype(x, xp.{dtype_name(self._data.dtype)})."
+            )
+        backend = get_backend(self._data)
+        raw = backend.asarray(raw, device=device(self._data))
+        if backend.writable:
+            self._data[...] = raw
+        else:
+            self._data = raw
+        self.changed()
+
+    @property
+    def grad(self) -> Any:
+        """The raw gradient, or None while there is none."""
+        return self._slot.grad
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        self._slot.grad = None
+        if new is not None:
+            if tuple(new.shape) != tuple(self._data.shape):
+                raise ShapeError(f"grad: expected shape {tuple(self._data.shape)}, got {tuple(new.shape)}.")
+            self._slot.accumulate(new)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is recorded and optimized."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, flag: bool) -> None:
+        self._trainable = bool(flag)
+
+    @property
+    def name(self) -> str:
+        """Its name within its module, for messages."""
+        return self._slot.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._slot.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of its value."""
+        return tuple(self._data.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of its value."""
+        return self._data.dtype
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        n = 1
+        for length in self._data.shape:
+            n *= length
+        return n
+
+    def read(self) -> Any:
+        """Return the raw array, or the tracked leaf while recording."""
+        read = reader.get()
+        return self._data if read is None else read(self)
+
+    # ---- for optimizers and `to`
+
+    def changed(self) -> None:
+        """Note that the value has changed: graphs recorded with the old one refuse to run backwards."""
+        self._slot.version += 1
+        self._leaf = None
+
+    def move(self, data: Any, grad_view: Any = None, storage: Any = None) -> None:
+        """Let the value live in another array, e.g. a view of a flat buffer, and its gradient in `grad_view`."""
+        slot = self._slot
+        grad, slot.grad, slot.view = slot.grad, None, grad_view
+        self._data = data
+        self._storage = storage
+        if grad is not None:
+            slot.accumulate(grad)
+        self.changed()
+
+    def __repr__(self) -> str:
+        frozen = "" if self._trainable else ", trainable=False"
+        return f"Parameter({self._data!r}{frozen})"
+
+
+class Buffer:
+    """An array that belongs to a module's state but is not trained, such as a running mean.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> nnx.Buffer(np.zeros(2)).value
+    array([0., 0.])
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, value: Any) -> None:
+        self._data = value._data if isinstance(value, Array) else value
+
+    @property
+    def value(self) -> Any:
+        """The raw array. Assigned values are detached from the tape."""
+        return self._data
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        raw = new._data if isinstance(new, Array) else new
+        if tuple(raw.shape) != tuple(self._data.shape):
+            raise ShapeError(f"Buffer: expected shape {tuple(self._data.shape)}, got {tuple(raw.shape)}.")
+        self._data = raw
+
+    def __repr__(self) -> str:
+        return f"Buffer({self._data!r})"
+
+
+# ------------------------------------------------------------------ recording
+
+
+def _leaf_of(parameter: Parameter) -> Any:
+    """The one leaf of a parameter, made at its first read after a change."""
+    array = parameter._leaf
+    if array is None:
+        if not parameter._trainable:
+            return parameter._data
+        data = parameter._data
+        array = differentiable_of(data, "record").wrap(data, leaf(data, parameter._slot))
+        parameter._leaf = array
+    elif not parameter._trainable:
+        return parameter._data
+    return array
+
+
+@contextmanager
+def record() -> Iterator[None]:
+    """Record what is computed from parameters: within the block, reading a parameter yields its tracked leaf.
+
+    Afterwards ``loss.backward()`` leaves every gradient in ``parameter.grad``.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> model = nnx.Linear(3, 1)
+    >>> with nnx.record():
+    ...     loss = nnx.functional.mse_loss(model(np.ones((2, 3), "float32")), np.zeros((2, 1), "float32"))
+    >>> loss.backward()
+    >>> model.parameter("weight").grad.shape
+    (1, 3)
+    """
+    token = reader.set(_leaf_of)
+    try:
+        yield
+    finally:
+        reader.reset(token)

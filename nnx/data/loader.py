@@ -1,0 +1,153 @@
+"""DataLoader: batches of a dataset, in order or shuffled."""
+
+import operator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from nnx.data.dataset import ArrayDataset, Dataset, Subset, gather, read_items
+from nnx.data.prefetch import Prefetcher
+from nnx.random import data_generator
+
+_DEFAULT_PREFETCH = 2
+
+
+class DataLoader:
+    """Iterable over the batches of a dataset.
+
+    Every ``iter(loader)`` is one epoch. With `shuffle`, the order is drawn on the host when the epoch
+    begins, so that it depends on the seed only, not on the backend or on `prefetch`. Batches are the kind of
+    arrays that the dataset holds; moving them to a device is left to the caller (`Model` does it).
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Anything with `__len__` and `__getitem__`. Put arrays together with `ArrayDataset`, which is read by
+        whole batches, without Python per item.
+    batch_size : int
+        Number of items in a batch.
+    shuffle : bool
+        Draw a new order for every epoch. Default: the order of the dataset.
+    drop_last : bool
+        Leave out the last batch if it is smaller than `batch_size`.
+    collate_fn : callable, optional
+        Makes a batch of a list of items. Default: stack arrays and numbers, through tuples and dicts.
+    prefetch : int, optional
+        Number of batches that one background thread prepares ahead; 0 prepares each when it is asked for.
+        Default: 2, but 0 for arrays in memory (`ArrayDataset` without `collate_fn`), where handing a batch
+        over costs more than it saves; a memory-mapped file is a reason to ask for 2. Arrays on a device
+        are never read by the thread: it would do so on another stream than the consumer's.
+    seed : int or numpy.random.Generator, optional
+        Where the shuffles come from. Default: the data generator that `nnx.seed` sets.
+
+    Raises
+    ------
+    ValueError
+        If the dataset is empty, `batch_size` is not positive, `prefetch` is negative, or `drop_last` leaves
+        no batch.
+    TypeError
+        If an argument has the wrong type.
+
+    Notes
+    -----
+    With `prefetch`, items are read in another thread. A dataset that draws random numbers itself is
+    reproducible if it owns its generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnx
+    >>> dataset = nnx.data.ArrayDataset(np.zeros((10, 3)), np.arange(10))
+    >>> loader = nnx.data.DataLoader(dataset, batch_size=4)
+    >>> len(loader)
+    3
+    >>> for x, y in loader:
+    ...     print(x.shape, y)
+    (4, 3) [0 1 2 3]
+    (4, 3) [4 5 6 7]
+    (2, 3) [8 9]
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch: int | None = None,
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        _check_dataset(dataset)
+        self.dataset = dataset
+        self.batch_size = _integer("batch_size", batch_size, minimum=1)
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.collate_fn = collate_fn
+        self.prefetch = None if prefetch is None else _integer("prefetch", prefetch, minimum=0)
+        self._generator = None if seed is None else np.random.default_rng(seed)
+        if len(self) == 0:
+            raise ValueError(
+                f"DataLoader: drop_last=True leaves no batch of {len(dataset)} items with batch_size="
+                f"{self.batch_size}. Use a smaller batch_size or drop_last=False."
+            )
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full if self.drop_last or rest == 0 else full + 1
+
+    def __iter__(self) -> Iterator[Any]:
+        # Not a generator function: the order is drawn now, not when the first batch is asked for.
+        size, count = len(self.dataset), len(self)
+        if self.shuffle:
+            generator = data_generator() if self._generator is None else self._generator
+            order = generator.permutation(size)
+        else:
+            order = np.arange(size)
+        chunks = (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(count))
+        load = partial(_load, self.dataset, self.collate_fn)
+        depth = self._depth()
+        return Prefetcher(load, chunks, depth) if depth else (load(chunk) for chunk in chunks)
+
+    def _depth(self) -> int:
+        """How many batches to prepare ahead: see the parameter `prefetch`."""
+        source = self.dataset
+        while isinstance(source, Subset):
+            source = source.dataset
+        arrays = source.arrays if isinstance(source, ArrayDataset) else (source,)
+        in_memory = all(array_api_compat.is_array_api_obj(array) for array in arrays)
+        if in_memory and not all(array_api_compat.is_numpy_array(array) for array in arrays):
+            return 0
+        if self.prefetch is not None:
+            return self.prefetch
+        return 0 if in_memory and self.collate_fn is None else _DEFAULT_PREFETCH
+
+
+def _load(dataset: Dataset, collate_fn: Callable[[list[Any]], Any] | None, indices: np.ndarray) -> Any:
+    if collate_fn is None:
+        return gather(dataset, indices)
+    return collate_fn(read_items(dataset, indices.tolist()))
+
+
+def _check_dataset(dataset: Any) -> None:
+    if isinstance(dataset, tuple | dict) or not isinstance(dataset, Dataset):
+        raise TypeError(
+            f"DataLoader: expected a dataset (an object with __len__ and __getitem__), got "
+            f"{type(dataset).__name__}. Put arrays together with ArrayDataset(x, y)."
+        )
+    if len(dataset) == 0:
+        raise ValueError(f"DataLoader: the {type(dataset).__name__} is empty; expected at least one item.")
+
+
+def _integer(name: str, value: Any, minimum: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"DataLoader: expected an integer for {name}, got {type(value).__name__}.") from None
+    if number < minimum:
+        raise ValueError(f"DataLoader: expected {name} >= {minimum}, got {number}.")
+    return number
