@@ -1,9 +1,18 @@
 """nnx: neural networks on the Array API standard."""
 
+from . import data as data
+from . import functional as functional
+from . import init as init
+from . import io as io
+from . import metrics as metrics
+from . import optim as optim
+from . import random as random
 from .autodiff import Array as Array
 from .autodiff import Buffer as Buffer
 from .autodiff import Parameter as Parameter
 from .autodiff import check_grads as check_grads
+from .autodiff import checkpoint as checkpoint
+from .autodiff import custom_vjp as custom_vjp
 from .autodiff import differentiable as differentiable
 from .autodiff import grad as grad
 from .autodiff import hessian as hessian
@@ -18,11 +27,29 @@ from .autodiff import variable as variable
 from .autodiff import vjp as vjp
 from .backend import asarray as asarray
 from .backend import available_backends as available_backends
-from .backend import explain as explain
 from .backend import get_backend as get_backend
 from .backend import get_num_threads as get_num_threads
 from .backend import set_backend as set_backend
 from .backend import set_num_threads as set_num_threads
 from .backend import to_numpy as to_numpy
 from .backend import use_backend as use_backend
-from .backend import use_kernels as use_kernels
+from .io import load_weights as load_weights
+from .io import save_weights as save_weights
+from .kernels import explain as explain
+from .kernels import use_kernels as use_kernels
+from .layers import GELU as GELU
+from .layers import Dropout as Dropout
+from .layers import Flatten as Flatten
+from .layers import Linear as Linear
+from .layers import Module as Module
+from .layers import ModuleDict as ModuleDict
+from .layers import ModuleList as ModuleList
+from .layers import ReLU as ReLU
+from .layers import Sequential as Sequential
+from .losses import CrossEntropyLoss as CrossEntropyLoss
+from .losses import MSELoss as MSELoss
+from .random import seed as seed
+from .training import History as History
+from .training import Model as Model
+
+__version__ = "0.1.0"

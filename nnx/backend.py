@@ -1,185 +1,26 @@
 """The ground floor: which array library does the work.
 
 A *backend* is a plug-in for one array library. The array decides which backend handles it; `set_backend` only decides
-where new arrays and parameters are born. Kernels are optional overrides of the primitives of `nnx.functional`, and
-`choose_kernel` is the one place that asks whether to run one.
+where new arrays and parameters are born.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from .errors import BackendError, MixedBackendsError
+import array_api_compat
 
-_BUILT_IN = {
-    "numpy": "nnx.backends.numpy:NumpyBackend",
-    "cupy": "nnx.backends.cupy:CupyBackend",
-    "strict": "nnx.backends.strict:StrictBackend",
-}
-_TEST_ONLY = frozenset({"strict"})
-_SCALARS = frozenset({bool, int, float, complex, type(None)})
+from .errors import BackendError, DTypeError, MixedBackendsError
+from .registry import SCALARS, Backend, backend_of_type, load_backend
+from .registry import available_backends as available_backends
+from .registry import backend_class as backend_class
 
-
-class Kernel(Protocol):
-    """A fast override of one primitive on one backend. All arrays it sees are raw.
-
-    `supports` returns None, or the reason why this call has to take the reference. `forward` returns the output and
-    whatever `backward` needs; `backward` returns one gradient (or None) per array argument of the primitive.
-    """
-
-    def supports(self, *args: Any) -> str | None: ...
-    def forward(self, *args: Any) -> tuple[Any, Any]: ...
-    def backward(self, grad: Any, residuals: Any, needs: tuple) -> tuple: ...
-
-
-@runtime_checkable
-class Backend(Protocol):
-    """What nnx asks of an array library beyond the Array API standard.
-
-    Attributes
-    ----------
-    name
-        The name users pass to `set_backend`.
-    xp
-        The raw namespace: conforms to the standard as far as array_api_compat makes its library conform.
-    array_types
-        The classes of its arrays.
-    writable
-        Whether views write through to their base, so that parameters can live in one flat buffer.
-    extensions
-        Native versions of functions that the standard lacks, by dotted name (``"indexing.take_transpose"``).
-    kernels
-        Overrides of primitives, by the primitive's name.
-    """
-
-    name: str
-    xp: Any
-    array_types: tuple[type, ...]
-    writable: bool
-    extensions: Mapping[str, Callable]
-    kernels: Mapping[str, Kernel]
-
-    @classmethod
-    def unavailable(cls) -> str | None:
-        """Return None if the backend can be used here, else the reason and the command that repairs it."""
-
-    def asarray(self, obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
-        """Return `obj` (array of any library, sequence or number) as an array of this backend."""
-
-    def to_numpy(self, x: Any) -> Any:
-        """Return an array of this backend as a NumPy array on the host."""
-
-    def synchronize(self) -> None:
-        """Wait until the device has finished all work."""
-
-
-# ------------------------------------------------------------------ registry
-
-
-def _mount_backends() -> None:
-    """Make `nnx.backends` importable from a checkout that has not been installed."""
-    if importlib.util.find_spec("nnx.backends") is not None:
-        return
-    folder = Path(__file__).resolve().parent.parent / "backends"
-    spec = importlib.util.spec_from_file_location(
-        "nnx.backends", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    if spec is None or spec.loader is None:
-        raise BackendError(f"nnx.backends is not installed and {folder} does not exist; run `pip install -e .`.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["nnx.backends"] = module
-    spec.loader.exec_module(module)
-
-
-def _entry_points() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    found = {e.name: e.value for e in entry_points(group="nnx.backends")}
-    return {name: value for name, value in found.items() if name not in _BUILT_IN}
-
-
-def _backend_class(name: str) -> type[Backend]:
-    target = _BUILT_IN.get(name) or _entry_points().get(name)
-    if target is None:
-        known = ", ".join(repr(n) for n in sorted({*_BUILT_IN, *_entry_points()} - _TEST_ONLY))
-        raise BackendError(f"unknown backend {name!r}: expected one of {known}.")
-    if target.startswith("nnx.backends."):
-        _mount_backends()
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-_loaded: dict[str, Backend] = {}
-_by_type: dict[type, Backend] = {}
-
-
-def load_backend(name: str) -> Backend:
-    """Return the backend of a name, importing it at the first use.
-
-    Raises
-    ------
-    BackendError
-        If the name is unknown, or the backend cannot run here; the text names the command that repairs it.
-    """
-    backend = _loaded.get(name)
-    if backend is None:
-        cls = _backend_class(name)
-        reason = cls.unavailable()
-        if reason is not None:
-            raise BackendError(f"backend {name!r} is not available: {reason}")
-        backend = _loaded[name] = cls()
-        for array_type in backend.array_types:
-            _by_type[array_type] = backend
-    return backend
-
-
-def available_backends() -> dict[str, str | None]:
-    """List the backends known here: name -> None if it can be used, else the reason why not.
-
-    Examples
-    --------
-    >>> import nnx
-    >>> nnx.available_backends()["numpy"] is None
-    True
-    """
-    names = [*_BUILT_IN, *_entry_points()]
-    return {name: _backend_class(name).unavailable() for name in names if name not in _TEST_ONLY}
-
-
-# ------------------------------------------------------------------ the backend of an array
-
-
-def backend_of_type(array: Any) -> Backend | None:
-    """Return the backend that handles the class of `array`, or None if it is no array."""
-    cls = type(array)
-    backend = _by_type.get(cls)
-    if backend is None and cls not in _SCALARS:
-        backend = _find_backend(array)
-        if backend is not None:
-            _by_type[cls] = backend
-    return backend
-
-
-def _find_backend(array: Any) -> Backend | None:
-    root = type(array).__module__.partition(".")[0]
-    for name in {"array_api_strict": ("strict",)}.get(root, (root,)):
-        if name in _BUILT_IN and name not in _loaded and _backend_class(name).unavailable() is None:
-            load_backend(name)
-    for backend in _loaded.values():
-        if isinstance(array, backend.array_types):
-            return backend
-    from .guests import guest_backend
-
-    return guest_backend(array)
-
+_DTYPE_NAME = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|complex(64|128)")
 
 # ------------------------------------------------------------------ the default backend
 
@@ -221,9 +62,10 @@ def use_backend(name: str) -> Iterator[Backend]:
     ...     backend.name
     'numpy'
     """
-    token = _override.set(load_backend(name))
+    backend = load_backend(name)
+    token = _override.set(backend)
     try:
-        yield _loaded[name]
+        yield backend
     finally:
         _override.reset(token)
 
@@ -239,12 +81,24 @@ def get_backend(x: Any = None) -> Backend:
     """
     if x is None:
         backend = _override.get()
-        return backend if backend is not None else load_backend(_default or os.environ.get("NNX_BACKEND") or "numpy")
+        if backend is None:
+            backend = load_backend(_default) if _default else _initial_backend()
+        return backend
     raw = getattr(x, "_data", x) if hasattr(type(x), "__nnx_tracked__") else x
     found = backend_of_type(raw)
     if found is None:
         raise TypeError(f"expected an array, got {type(x).__module__}.{type(x).__qualname__}; use nnx.asarray(x).")
     return found
+
+
+def _initial_backend() -> Backend:
+    name = os.environ.get("NNX_BACKEND")
+    if not name:
+        return load_backend("numpy")
+    try:
+        return load_backend(name)
+    except BackendError as error:
+        raise BackendError(f"NNX_BACKEND={name}: {error}") from None
 
 
 def asarray(obj: Any, dtype: Any = None, *, backend: str | None = None, device: Any = None) -> Any:
@@ -255,11 +109,19 @@ def asarray(obj: Any, dtype: Any = None, *, backend: str | None = None, device: 
     obj
         An array of any library, a (nested) sequence of numbers, or a number.
     dtype
-        A dtype or its name, such as ``"float32"``. By default arrays keep theirs and Python floats become float32.
+        A dtype or its name, such as ``"float32"``. By default arrays keep theirs, Python floats become float32 and
+        Python complex numbers complex64.
     backend
         The name of a backend.
     device
         A device of that backend.
+
+    Raises
+    ------
+    BufferError
+        If `obj` is tracked: the result would silently lose its gradient. Use ``nnx.stop_gradient(x)`` first.
+    DTypeError
+        If `obj` holds no numbers, or the backend has no such dtype.
 
     Examples
     --------
@@ -269,26 +131,61 @@ def asarray(obj: Any, dtype: Any = None, *, backend: str | None = None, device: 
     """
     target = load_backend(backend) if backend is not None else get_backend()
     if isinstance(dtype, str):
-        dtype = getattr(target.xp, dtype)
+        dtype = _named_dtype(target, dtype)
+    obj = _untracked(obj)
     if isinstance(obj, target.array_types):
         return target.asarray(obj, dtype=dtype, device=device)
     if hasattr(obj, "__array_namespace__") or hasattr(obj, "__dlpack__"):
-        obj = to_numpy(obj)
-    elif dtype is None and _is_float_data(obj):
-        dtype = target.xp.float32
-    return target.asarray(obj, dtype=dtype, device=device)
+        obj = _on_host(obj)
+    elif dtype is None:
+        name = _default_dtype(obj)
+        dtype = None if name is None else getattr(target.xp, name)
+    array = target.asarray(obj, dtype=dtype, device=device)
+    if getattr(array.dtype, "kind", None) in ("O", "S", "U", "M", "m"):
+        raise DTypeError(f"asarray: expected numbers, got {type(obj).__name__}, which gives dtype {array.dtype}.")
+    return array
 
 
-def _is_float_data(obj: Any) -> bool:
-    while isinstance(obj, (list, tuple)) and obj:
-        if any(isinstance(item, float) for item in obj):
-            return True
-        obj = obj[0]
-    return isinstance(obj, float)
+def _named_dtype(target: Backend, name: str) -> Any:
+    dtype = getattr(target.xp, name, None) if _DTYPE_NAME.fullmatch(name) else None
+    if dtype is None:
+        raise DTypeError(f"asarray: expected the name of a dtype of {target.name}, such as 'float32', got {name!r}.")
+    return dtype
+
+
+def _default_dtype(obj: Any) -> str | None:
+    """The dtype of Python's own numbers, where it is not the library's choice."""
+    types = _scalar_types(obj)
+    if not types <= SCALARS:
+        return None
+    return "complex64" if complex in types else "float32" if float in types else None
+
+
+def _scalar_types(obj: Any) -> set[type]:
+    if not isinstance(obj, (list, tuple)):
+        return {type(obj)}
+    types = set(map(type, obj)) or {float}
+    nested = {cls for cls in types if issubclass(cls, (list, tuple))}
+    return types.difference(nested).union(*(_scalar_types(item) for item in obj if type(item) in nested))
+
+
+def _untracked(x: Any) -> Any:
+    """The raw array in `x`; raises if `x` is tracked."""
+    return x.__nnx_untracked__() if hasattr(type(x), "__nnx_tracked__") else x
+
+
+def _on_host(x: Any) -> Any:
+    """A NumPy array of the values of `x`, which may share its memory."""
+    backend = backend_of_type(x)
+    if backend is None:
+        import numpy
+
+        return numpy.asarray(x)
+    return backend.to_numpy(x)
 
 
 def to_numpy(x: Any) -> Any:
-    """Return an array of any backend as a NumPy array on the host; sequences and numbers are converted.
+    """Return a copy of an array of any backend as a NumPy array on the host; sequences and numbers are converted.
 
     Raises
     ------
@@ -301,21 +198,27 @@ def to_numpy(x: Any) -> Any:
     >>> nnx.to_numpy(nnx.asarray([1, 2]))
     array([1, 2])
     """
-    if hasattr(type(x), "__nnx_tracked__"):
-        x = x.__nnx_untracked__()
+    x = _untracked(x)
     backend = backend_of_type(x)
-    if backend is None or isinstance(x, (list, tuple)):
-        import numpy
-
-        return numpy.asarray(x)
-    return backend.to_numpy(x)
+    host = _on_host(x)
+    # What comes from a device is new already; anything else may still belong to `x`.
+    is_new = backend is None or (host.flags.owndata and not backend.on_host)
+    return host if is_new else host.copy()
 
 
 def device(x: Any) -> Any:
-    """Return the device that holds `x`, as its library names it."""
-    import array_api_compat
+    """Return the device that holds the array `x`, as its library names it.
 
-    return array_api_compat.device(x)
+    Examples
+    --------
+    >>> import nnx
+    >>> nnx.backend.device(nnx.asarray([1.0]))
+    'cpu'
+    """
+    try:
+        return array_api_compat.device(x)
+    except AttributeError:
+        raise TypeError(f"device: expected an array, got {type(x).__module__}.{type(x).__qualname__}.") from None
 
 
 def mixed_backends_error(operation: str, *arrays: Any) -> MixedBackendsError:
@@ -336,82 +239,6 @@ def backend_label(array: Any) -> str:
         return "no backend"
 
 
-# ------------------------------------------------------------------ kernels
-
-_kernel_mode: ContextVar[str | None] = ContextVar("nnx_kernels", default=None)
-_decisions: dict[str, tuple[str, str | None]] = {}
-_MODES = ("off", "auto", "require")
-
-
-def _checked_mode(mode: str, source: str) -> str:
-    if mode not in _MODES:
-        raise ValueError(f"{source}: expected one of {', '.join(map(repr, _MODES))}, got {mode!r}.")
-    return mode
-
-
-_initial_mode = _checked_mode(os.environ.get("NNX_KERNELS", "auto"), "NNX_KERNELS")
-
-
-@contextmanager
-def use_kernels(mode: str) -> Iterator[None]:
-    """Switch the fast kernels within a ``with`` block: ``"off"``, ``"auto"``, or ``"require"`` (raise if one cannot run).
-
-    The environment variable ``NNX_KERNELS`` sets the initial mode.
-
-    Examples
-    --------
-    >>> import nnx
-    >>> with nnx.use_kernels("off"):
-    ...     pass
-    """
-    token = _kernel_mode.set(_checked_mode(mode, "use_kernels"))
-    try:
-        yield
-    finally:
-        _kernel_mode.reset(token)
-
-
-def choose_kernel(primitive: str, backend: Backend, args: tuple) -> Kernel | None:
-    """Return the kernel that shall run a call of a primitive, or None for the reference.
-
-    Raises
-    ------
-    BackendError
-        In mode ``"require"``, if no kernel can run; the text gives the reason.
-    """
-    mode = _kernel_mode.get() or _initial_mode
-    kernel = backend.kernels.get(primitive)
-    if kernel is None:
-        reason: str | None = f"backend {backend.name!r} has no kernel for it"
-    elif mode == "off":
-        reason = "kernels are switched off"
-    else:
-        reason = kernel.supports(*args)
-    _decisions[primitive] = (backend.name, reason)
-    if reason is None:
-        return kernel
-    if mode == "require":
-        raise BackendError(f"{primitive}: no kernel can run: {reason}. Use NNX_KERNELS=auto to allow the reference.")
-    return None
-
-
-def explain() -> str:
-    """Tell for every primitive called so far whether its last call ran a kernel or the reference, and why.
-
-    Examples
-    --------
-    >>> import nnx, numpy as np
-    >>> _ = nnx.functional.linear(np.ones((2, 3), "float32"), np.ones((4, 3), "float32"))
-    >>> "linear" in nnx.explain()
-    True
-    """
-    lines = [
-        f"{primitive:24s} {name:8s} {'kernel' if reason is None else 'reference: ' + reason}"
-        for primitive, (name, reason) in sorted(_decisions.items())
-    ]
-    return "\n".join(lines) if lines else "no primitive has been called yet"
-
-
 # ------------------------------------------------------------------ threads
 
 
@@ -425,6 +252,7 @@ def set_num_threads(n: int) -> None:
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"set_num_threads: expected a positive integer, got {n!r}.")
+    import numpy  # noqa: F401  loads the BLAS library: only one that is there can be limited
     from threadpoolctl import threadpool_limits
 
     global _num_threads
@@ -444,7 +272,7 @@ def _threads_from_environment() -> int | None:
     text = os.environ.get("NNX_NUM_THREADS")
     if text is None:
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"NNX_NUM_THREADS: expected a positive integer, got {text!r}.")
     return int(text)
 

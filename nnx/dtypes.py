@@ -12,7 +12,7 @@ _COMPLEX = frozenset({"complex64", "complex128", "clongdouble", "complex256"})
 _REAL_PART = {"complex64": "float32", "complex128": "float64"}
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype, the same for every array library.
 
@@ -26,19 +26,19 @@ def dtype_name(dtype: Any) -> str:
     return name.rsplit(".", 1)[-1]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def is_floating(dtype: Any) -> bool:
     """Tell whether a dtype holds real floating-point numbers (bfloat16 and float16 included)."""
     return dtype_name(dtype) in _FLOATING
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def is_complex(dtype: Any) -> bool:
     """Tell whether a dtype holds complex numbers."""
     return dtype_name(dtype) in _COMPLEX
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def is_differentiable(dtype: Any) -> bool:
     """Tell whether gradients can flow through arrays of a dtype: real or complex floating point."""
     return is_floating(dtype) or is_complex(dtype)

@@ -14,6 +14,7 @@ class GuestBackend:
     """A backend for a library that nnx has no plug-in for (torch, jax.numpy, dask, ...)."""
 
     writable = False
+    on_host = False
     kernels: Mapping[str, Any] = {}
 
     def __init__(self, xp: Any, array: Any) -> None:
@@ -32,7 +33,9 @@ class GuestBackend:
     def to_numpy(self, x: Any) -> Any:
         import numpy
 
-        return numpy.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+        if self.name == "torch":
+            x = x.detach().cpu().resolve_conj().resolve_neg()
+        return numpy.asarray(x)
 
     def synchronize(self) -> None:
         return None
@@ -44,10 +47,12 @@ def guest_backend(array: Any) -> GuestBackend | None:
         xp = array_api_compat.array_namespace(array)
     except TypeError:
         return None
-    guest = _guests.get(xp.__name__)
-    if guest is None:
-        guest = _guests[xp.__name__] = GuestBackend(xp, array)
-    return guest
+    return _guests.get(xp.__name__) or _guests.setdefault(xp.__name__, GuestBackend(xp, array))
+
+
+def guest_named(name: str) -> GuestBackend | None:
+    """Return the guest backend of a name, once an array of its library has been seen."""
+    return next((guest for guest in _guests.values() if guest.name == name), None)
 
 
 # ------------------------------------------------------------------ native versions of what the standard lacks

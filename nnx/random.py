@@ -1,26 +1,27 @@
-"""Random numbers: one seed, a stream each for weights, data and dropout, and the same bits on every backend.
+"""Random numbers: one seed, a stream each for weights, data and dropout, the same bits on every backend.
 
-The generator is Philox4x64-10 [1]_, a pure function from (key, counter) to four 64-bit words. The key is
-(seed, purpose). Weights and data are drawn on the host, by `init_generator` and `data_generator`, and copied to the
-device. Dropout is defined in integers: `Stream.reserve` hands out counters, from which NumPy (here) and a device
-kernel compute the same masks. ``docs/random.md`` is the definition, for authors of kernels.
+The generator is Philox4x64-10 [1]_, a pure function from (key, counter) to four 64-bit words; the key is
+(seed, purpose). Weights and data are drawn on the host, by `init_generator` and `data_generator`, and copied
+to the device. Dropout is defined in integers: `Stream.reserve` hands out counters, from which NumPy (here)
+and a device kernel compute the same masks. ``docs/random.md`` is the definition, for authors of kernels.
 
-.. [1] Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405
+.. [1] Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11, doi:10.1145/2063384.2063405
 """
 
 from __future__ import annotations
 
 import math
-import numbers
 import operator
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+
+_Shape = int | Sequence[int]
 
 __all__ = ["seed", "init_generator", "data_generator", "get_state", "set_state"]
 __all__ += ["Stream", "dropout_stream", "use_dropout_stream"]
@@ -31,13 +32,12 @@ _PURPOSES = {"init": 1, "data": 2, "dropout": 3}
 _MAX_WORD = 2**64 - 1
 _MAX_COUNTER = 2**256 - 1
 _WORDS_PER_BLOCK = 8
-# Large draws go through buffers that stay in a core's cache (64 KiB), a third faster than one pass over memory.
+# Large draws are made in pieces of 64 KiB, which stay in a core's cache: a third faster than one pass.
 _WORDS_PER_PIECE = 16384
-_STATE_ENTRIES = ("version", "seed", "init", "data", "dropout")
-_STATE_VERSION = 1
-# A host state in a list: NumPy's counter (4 words), its buffer (4), position in the buffer, spare 32-bit half (2).
-_MAX_HOST_STATE = (*[_MAX_WORD] * 8, 4, 1, 2**32 - 1)
+# A host state is a list: NumPy's counter (4 words), its buffer (4), place in the buffer, spare half word (2).
 _FRESH_HOST_STATE = (*[0] * 8, 4, 0, 0)
+_MAX_HOST_STATE = (*[_MAX_WORD] * 8, 4, 1, 2**32 - 1)
+_MAX_STATE = {"seed": [_MAX_WORD], "dropout": [_MAX_WORD], "init": _MAX_HOST_STATE, "data": _MAX_HOST_STATE}
 _SEED_FIX = "seed % 2**64 fits"
 _STATE_FIX = "pass what get_state() returned"
 
@@ -45,16 +45,9 @@ _STATE_FIX = "pass what get_state() returned"
 class Stream:
     """A sequence of Philox blocks from which each draw reserves a range.
 
-    It is two integers, seed and counter, and holds no random numbers. ``Stream(n)`` repeats the global dropout stream
-    after ``seed(n)``; for numbers independent of those, choose another seed. `reserve` may be called from several
-    threads. Streams can be copied and pickled.
-
-    Parameters
-    ----------
-    seed : int
-        From 0 to 2**64 - 1.
-    counter : int
-        The first block to hand out, from 0 to 2**64.
+    It is two integers from 0 to 2**64 - 1, ``seed`` and ``counter`` (the next unused block), and holds no
+    random numbers. ``Stream(n)`` repeats the global dropout stream after ``seed(n)``; choose another seed for
+    independent numbers. Threads may share a stream; ``copy.copy(stream)`` repeats what it gives next.
 
     Examples
     --------
@@ -62,41 +55,30 @@ class Stream:
     >>> stream = Stream(7)
     >>> key, counter = stream.reserve(4)
     >>> bernoulli_mask(key, counter, (2, 2), keep_probability=0.5)
-    array([])
-    >>> stream
-    Stream(seed=7, counter=1)
+    array([[ True, False],
+           [ True,  True]])
     """
 
-    __slots__ = ("_counter", "_seed")
+    __slots__ = ("counter", "seed")
 
     def __init__(self, seed: int, counter: int = 0) -> None:
-        self._seed = _integer(seed, "Stream", "seed", _MAX_WORD, _SEED_FIX)
-        self._counter = _integer(counter, "Stream", "counter", 2**64)
+        self.seed = _integer(seed, "Stream", "seed", _MAX_WORD, _SEED_FIX)
+        self.counter = _integer(counter, "Stream", "counter", _MAX_WORD)
 
     def __repr__(self) -> str:
-        return f"Stream(seed={self._seed}, counter={self._counter})"
+        return f"Stream(seed={self.seed}, counter={self.counter})"
 
     @property
     def key(self) -> tuple[int, int]:
         """The Philox key: (seed, 3)."""
-        return (self._seed, _PURPOSES["dropout"])
-
-    @property
-    def counter(self) -> int:
-        """Number of the next unused block."""
-        return self._counter
+        return (self.seed, _PURPOSES["dropout"])
 
     def reserve(self, n: int) -> tuple[tuple[int, int], int]:
-        """Take the blocks for one draw of n elements and move on.
+        """Take the blocks for one draw of n elements and return (key, number of the first block).
 
-        Element i of the draw uses 32-bit word i, counted from the first block. A block has 8 of them, so ``ceil(n / 8)``
-        blocks are taken, and the next draw starts with a block of its own.
-
-        Returns
-        -------
-        key : tuple of two ints
-        counter : int
-            Number of the first block. No draw passes block 2**64 - 1, so kernels need only the lowest counter word.
+        Element i of the draw uses 32-bit word i, counted from that block. A block has 8, so ``ceil(n / 8)``
+        blocks are taken and the next draw starts with a block of its own. No draw reaches block 2**64 - 1: a
+        kernel needs only the lowest of the four counter words.
 
         Examples
         --------
@@ -107,31 +89,16 @@ class Stream:
         """
         blocks = -(-_integer(n, "Stream.reserve", "n") // _WORDS_PER_BLOCK)
         with _lock:
-            start = self._counter
-            if start + blocks > 2**64:
-                raise OverflowError(
-                    f"Stream.reserve: expected to stay within 2**64 blocks, got {blocks} more after {start}; "
-                    f"continue on a stream with another seed."
-                )
-            self._counter = start + blocks
+            start = self.counter
+            if start + blocks > _MAX_WORD:
+                wanted = f"expected blocks below 2**64 - 1, got {blocks} more from {start} on"
+                raise OverflowError(f"Stream.reserve: {wanted}; continue on a stream with another seed.")
+            self.counter = start + blocks
             return self.key, start
-
-    def copy(self) -> Stream:
-        """Return a stream at the same place, which will repeat what this one gives from here on."""
-        with _lock:
-            return Stream(self._seed, self._counter)
 
 
 def dropout_stream() -> Stream:
-    """Return the stream that dropout draws from: the global one, or that of `use_dropout_stream`.
-
-    Examples
-    --------
-    >>> import nnx.random
-    >>> nnx.random.seed(0)
-    >>> nnx.random.dropout_stream().reserve(100)
-    ((0, 3), 0)
-    """
+    """Return the stream that dropout draws from: the global one, or that of `use_dropout_stream`."""
     return _chosen_stream.get() or _dropout
 
 
@@ -148,11 +115,6 @@ def use_dropout_stream(stream: Stream) -> Iterator[Stream]:
     ...     dropout_stream().key
     (5, 3)
     """
-    if not isinstance(stream, Stream):
-        got = type(stream).__name__
-        raise TypeError(
-            f"use_dropout_stream: expected a Stream, got {got}; make one with nnx.random.Stream(seed)."
-        )
     token = _chosen_stream.set(stream)
     try:
         yield stream
@@ -178,10 +140,9 @@ def random_words(key: Sequence[int], counter: int, n: int) -> np.ndarray:
 
     Examples
     --------
-    >>> from nnx.random import Stream, random_words
-    >>> key, counter = Stream(0).reserve(2)
-    >>> [hex(word) for word in random_words(key, counter, 2)]
-    []
+    >>> from nnx.random import random_words
+    >>> [hex(word) for word in random_words((0, 3), 0, 4)]
+    ['0x2f7a0a7f', '0x5b133998', '0xa5b363c2', '0xa3dbb55f']
     """
     size = _integer(n, "random_words", "n")
     bits = _philox_at(key, counter, "random_words")
@@ -190,7 +151,7 @@ def random_words(key: Sequence[int], counter: int, n: int) -> np.ndarray:
     return words
 
 
-def uniform(key: Sequence[int], counter: int, shape: int | Sequence[int]) -> np.ndarray:
+def uniform(key: Sequence[int], counter: int, shape: _Shape) -> np.ndarray:
     """Draw float32 numbers from [0, 1): ``(word >> 8) * 2**-24``, which float32 holds exactly.
 
     Parameters
@@ -206,10 +167,9 @@ def uniform(key: Sequence[int], counter: int, shape: int | Sequence[int]) -> np.
 
     Examples
     --------
-    >>> from nnx.random import Stream, uniform
-    >>> key, counter = Stream(0).reserve(3)
-    >>> uniform(key, counter, 3)
-    array([])
+    >>> from nnx.random import uniform
+    >>> uniform((0, 3), 0, 3)
+    array([0.18545592, 0.35576206, 0.6472685 ], dtype=float32)
     """
     shape, size = _shape(shape, "uniform")
     out = np.empty(size, dtype=np.float32)
@@ -225,10 +185,8 @@ def uniform(key: Sequence[int], counter: int, shape: int | Sequence[int]) -> np.
     return out.reshape(shape)
 
 
-def bernoulli_mask(
-    key: Sequence[int], counter: int, shape: int | Sequence[int], keep_probability: float
-) -> np.ndarray:
-    """Draw a mask that is True ("keep") with the given probability: ``word < keep_threshold(keep_probability)``.
+def bernoulli_mask(key: Sequence[int], counter: int, shape: _Shape, keep_probability: float) -> np.ndarray:
+    """Draw a mask that is True ("keep") with the given probability: ``word < keep_threshold(probability)``.
 
     Parameters
     ----------
@@ -243,22 +201,20 @@ def bernoulli_mask(
 
     Examples
     --------
-    >>> from nnx.random import Stream, bernoulli_mask
-    >>> key, counter = Stream(0).reserve(6)
-    >>> bernoulli_mask(key, counter, (2, 3), keep_probability=0.5)
-    array([])
+    >>> from nnx.random import bernoulli_mask
+    >>> bernoulli_mask((0, 3), 0, (2, 3), keep_probability=0.5)
+    array([[ True,  True, False],
+           [False, False, False]])
     """
     shape, size = _shape(shape, "bernoulli_mask")
     threshold = keep_threshold(keep_probability)
+    if threshold in (0, 2**32):  # no word can change the answer, and 2**32 would not fit their type
+        return np.full(shape, threshold > 0)
     out = np.empty(size, dtype=np.bool_)
     bits = _philox_at(key, counter, "bernoulli_mask")
-    if threshold in (0, 2**32):
-        # No word can change the answer, and 2**32 would not fit their type.
-        out.fill(threshold > 0)
-    else:
-        for start in range(0, size, _WORDS_PER_PIECE):
-            piece = out[start : start + _WORDS_PER_PIECE]
-            np.less(_next_words(bits, piece.size), threshold, out=piece)
+    for start in range(0, size, _WORDS_PER_PIECE):
+        piece = out[start : start + _WORDS_PER_PIECE]
+        np.less(_next_words(bits, piece.size), threshold, out=piece)
     _idle.append(bits)
     return out.reshape(shape)
 
@@ -266,8 +222,8 @@ def bernoulli_mask(
 def keep_threshold(keep_probability: float) -> int:
     """Return ``floor(keep_probability * 2**32)``; an element is kept if its 32-bit word is smaller.
 
-    Probability 1 gives 2**32, so kernels take the threshold as a 64-bit integer and compare in 64 bits: then 1 keeps
-    everything without being a special case.
+    Probability 1 gives 2**32, so kernels take the threshold as a 64-bit integer and compare in 64 bits; then
+    1 keeps everything without being a special case.
 
     Examples
     --------
@@ -275,34 +231,29 @@ def keep_threshold(keep_probability: float) -> int:
     >>> keep_threshold(0.5), keep_threshold(1)
     (2147483648, 4294967296)
     """
-    wanted = "expected keep_probability to be a number from 0 to 1"
-    if not isinstance(keep_probability, numbers.Real):
-        raise TypeError(f"{wanted}, got {type(keep_probability).__name__}; pass a Python float.")
-    probability = float(keep_probability)
-    if not 0.0 <= probability <= 1.0:  # written so that NaN fails
-        raise ValueError(f"{wanted}, got {probability}; it is one minus the dropout rate.")
+    wanted, value = "expected keep_probability to be a number from 0 to 1", keep_probability
+    if not isinstance(value, (int, float, np.floating, np.integer)):
+        raise TypeError(f"{wanted}, got {value!r}; pass a Python float.")
+    if not 0 <= value <= 1:  # written so that NaN fails
+        raise ValueError(f"{wanted}, got {value}; it is one minus the dropout rate.")
     # Multiplying by a power of two is exact, so this is the floor of the true product.
-    return math.floor(probability * 2.0**32)
+    return math.floor(float(value) * 2.0**32)
 
 
 def seed(n: int) -> None:
     """Restart everything that nnx draws: weights, data and dropout. Generators handed out before follow.
 
-    Without this call the seed comes from the operating system; ``get_state()["seed"]`` tells which it was.
-
-    Parameters
-    ----------
-    n : int
-        From 0 to 2**64 - 1.
+    n is an integer from 0 to 2**64 - 1. Without this call the seed comes from the operating system and
+    ``get_state()["seed"]`` tells which it was.
 
     Examples
     --------
     >>> import nnx.random
     >>> nnx.random.seed(0)
     >>> nnx.random.init_generator().integers(100, size=4)
-    array([])
+    array([97, 81, 29, 75])
     """
-    _restore(_integer(n, "seed", "n", _MAX_WORD, _SEED_FIX), _FRESH_HOST_STATE, _FRESH_HOST_STATE, 0)
+    _restore(_integer(n, "seed", "n", _MAX_WORD, _SEED_FIX), 0, _FRESH_HOST_STATE, _FRESH_HOST_STATE)
 
 
 def init_generator() -> np.random.Generator:
@@ -322,23 +273,21 @@ def data_generator() -> np.random.Generator:
 
 
 def get_state() -> dict[str, Any]:
-    """Return where the two generators and the global dropout stream stand, in plain integers that JSON can hold.
+    """Return where the generators and the global dropout stream stand, in plain integers that JSON can hold.
 
     Examples
     --------
     >>> import nnx.random
     >>> nnx.random.seed(0)
     >>> state = nnx.random.get_state()
-    >>> nnx.random.data_generator().permutation(5)
-    array([])
+    >>> first = nnx.random.data_generator().random()
     >>> nnx.random.set_state(state)
-    >>> nnx.random.data_generator().permutation(5)
-    array([])
+    >>> first == nnx.random.data_generator().random()
+    True
     """
     with _lock:
-        init, data = (_host_state(_host(purpose)) for purpose in ("init", "data"))
-        values = (_STATE_VERSION, _dropout.key[0], init, data, _dropout.counter)
-    return dict(zip(_STATE_ENTRIES, values, strict=True))
+        hosts = {purpose: _host_state(purpose) for purpose in ("init", "data")}
+        return {"seed": _dropout.seed, **hosts, "dropout": _dropout.counter}
 
 
 def set_state(state: Mapping[str, Any]) -> None:
@@ -349,65 +298,56 @@ def set_state(state: Mapping[str, Any]) -> None:
     ValueError, TypeError
         If an entry is missing, unknown or of a wrong type or range. Nothing has changed then.
     """
-    if not isinstance(state, Mapping) or set(state) != set(_STATE_ENTRIES):
-        wanted = f"set_state: expected a mapping with the entries {', '.join(_STATE_ENTRIES)}"
-        got = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
-        raise ValueError(f"{wanted}, got {got or 'an empty one'}; {_STATE_FIX}.")
-    if state["version"] != _STATE_VERSION:
-        wanted = f"set_state: expected version {_STATE_VERSION}, got {state['version']!r}"
-        raise ValueError(f"{wanted}; load it with the release of nnx that wrote it.")
-    hosts = []
-    for purpose in ("init", "data"):
-        values = state[purpose]
-        if not isinstance(values, Sequence) or len(values) != len(_MAX_HOST_STATE):
-            wanted = f"set_state: expected {purpose} to be a list of {len(_MAX_HOST_STATE)} integers"
-            raise ValueError(f"{wanted}, got {values!r}; {_STATE_FIX}.")
-        limited = enumerate(zip(values, _MAX_HOST_STATE, strict=True))
-        hosts.append(
-            [_integer(v, "set_state", f"{purpose}[{i}]", top, _STATE_FIX) for i, (v, top) in limited]
-        )
-    new_seed = _integer(state["seed"], "set_state", "seed", _MAX_WORD, _STATE_FIX)
-    _restore(new_seed, *hosts, _integer(state["dropout"], "set_state", "dropout", 2**64, _STATE_FIX))
+    if set(state) != set(_MAX_STATE):
+        wanted, got = ", ".join(_MAX_STATE), ", ".join(map(str, state)) or "none"
+        raise ValueError(f"set_state: expected the entries {wanted}, got {got}; {_STATE_FIX}.")
+    checked: list[list[int]] = []
+    for name, limits in _MAX_STATE.items():
+        values = state[name] if isinstance(state[name], Sequence) else [state[name]]
+        if len(values) != len(limits):
+            wanted = f"{name} to have {len(limits)} values"
+            raise ValueError(f"set_state: expected {wanted}, got {len(values)}; {_STATE_FIX}.")
+        pairs = zip(values, limits, strict=True)
+        checked.append([_integer(value, "set_state", name, top, _STATE_FIX) for value, top in pairs])
+    (seed,), (dropout,), init, data = checked
+    _restore(seed, dropout, init, data)
 
 
 def _host(purpose: str) -> np.random.Generator:
     with _lock:
         if purpose not in _hosts:
-            key = _dropout.key[0] + (_PURPOSES[purpose] << 64)
+            key = _dropout.seed + (_PURPOSES[purpose] << 64)
             _hosts[purpose] = np.random.Generator(np.random.Philox(key=key))
         return _hosts[purpose]
 
 
-def _restore(seed: int, init: Sequence[int], data: Sequence[int], dropout: int) -> None:
+def _restore(seed: int, dropout: int, init: Sequence[int], data: Sequence[int]) -> None:
     with _lock:
-        _dropout._seed, _dropout._counter = seed, dropout
+        _dropout.seed, _dropout.counter = seed, dropout
         for purpose, state in (("init", init), ("data", data)):
             bits = _host(purpose).bit_generator
             with bits.lock:
                 bits.state = _numpy_state((seed, _PURPOSES[purpose]), *state)
 
 
-def _host_state(generator: np.random.Generator) -> list[int]:
-    bits: Any = generator.bit_generator
+def _host_state(purpose: str) -> list[int]:
+    bits: Any = _host(purpose).bit_generator
     with bits.lock:
         state = bits.state
-    spare = (state["buffer_pos"], state["has_uint32"], state["uinteger"])
-    return [int(value) for value in (*state["state"]["counter"], *state["buffer"], *spare)]
+    rest = (state["buffer_pos"], state["has_uint32"], state["uinteger"])
+    return [int(value) for value in (*state["state"]["counter"], *state["buffer"], *rest)]
 
 
 def _numpy_state(key: Sequence[int], *state: int) -> Any:
-    names = ("buffer_pos", "has_uint32", "uinteger")
-    tail = dict(zip(names, state[8:], strict=True))
+    rest = {"buffer_pos": state[8], "has_uint32": state[9], "uinteger": state[10]}
     words = {"counter": state[:4], "key": key}
-    return {"bit_generator": "Philox", "state": words, "buffer": state[4:8], **tail}
+    return {"bit_generator": "Philox", "state": words, "buffer": state[4:8], **rest}
 
 
 def _philox_at(key: Sequence[int], counter: int, where: str) -> np.random.Philox:
-    """A bit generator of the caller's own, to be put back into `_idle`, whose next word is the first of the block."""
+    """A bit generator whose next word is the first of the block; the caller puts it back in `_idle`."""
     if not isinstance(key, Sequence) or len(key) != 2:
-        raise TypeError(
-            f"{where}: expected key to be two integers, got {key!r}; take it from Stream.reserve()."
-        )
+        raise TypeError(f"{where}: expected key to be two ints, got {key!r}; take it from Stream.reserve().")
     words = [_integer(word, where, f"key[{i}]", _MAX_WORD) for i, word in enumerate(key)]
     # NumPy adds one to its counter before it makes a block.
     previous = (_integer(counter, where, "counter", _MAX_COUNTER) - 1) & _MAX_COUNTER
@@ -421,38 +361,35 @@ def _philox_at(key: Sequence[int], counter: int, where: str) -> np.random.Philox
 
 
 def _next_words(bits: np.random.Philox, n: int) -> np.ndarray:
-    """The next n 32-bit words, low halves first in any machine's byte order, without a copy where it is little."""
+    """The next n 32-bit words, low halves first on any machine, without a copy on a little-endian one."""
     raw = bits.random_raw((n + 1) // 2)
     return raw.astype("<u8", copy=False).view("<u4").astype(np.uint32, copy=False)[:n]
 
 
-def _shape(shape: int | Sequence[int], where: str) -> tuple[tuple[int, ...], int]:
+def _shape(shape: _Shape, where: str) -> tuple[tuple[int, ...], int]:
     """The shape as a tuple, and its number of elements."""
-    lengths: Iterable[Any] = shape if isinstance(shape, Sequence) else (shape,)
+    lengths = shape if isinstance(shape, Sequence) else (shape,)
     checked = tuple([_integer(length, where, "every length in shape") for length in lengths])
     return checked, math.prod(checked)
 
 
 def _integer(value: Any, where: str, name: str, largest: int | None = None, fix: str = "") -> int:
     """`value` as an int from 0 to `largest`."""
-    error: type[Exception] = TypeError
-    if not isinstance(value, bool) and hasattr(value, "__index__"):
+    error: type[Exception] = ValueError
+    try:
         number = operator.index(value)
         if number >= 0 and (largest is None or number <= largest):
             return number
-        error = ValueError
-    wanted = "an int >= 0" if largest is None else f"an int from 0 to {_readable(largest)}"
+    except TypeError:
+        error = TypeError
+    # Nobody recognises 18446744073709551615.
+    top = f"2**{largest.bit_length()} - 1" if largest and largest > 2**31 else largest
+    wanted = "an int >= 0" if largest is None else f"an int from 0 to {top}"
     raise error(f"{where}: expected {name} to be {wanted}, got {value!r}; {fix or 'pass one in that range'}.")
 
 
-def _readable(n: int) -> str:
-    """Large limits as powers of two: nobody recognises 18446744073709551615."""
-    power = (n + 1).bit_length() - 1
-    return str(n) if n < 2**31 else f"2**{power}" + (" - 1" if n + 1 == 2**power else "")
-
-
-# The global state; last, because a Stream checks its arguments. One lock serves all streams: a lock inside a Stream
-# would keep it from being copied along with its layer.
+# The global state; last, because a Stream checks its arguments. One lock serves all streams, since a lock in
+# a Stream would keep it from being copied along with its layer.
 _lock = threading.RLock()
 _dropout = Stream(int.from_bytes(os.urandom(8), "little"))
 _chosen_stream: ContextVar[Stream | None] = ContextVar("nnx_dropout_stream", default=None)

@@ -24,7 +24,9 @@ MAX_IMPORT_SECONDS = 0.2
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "dtypes"),
     ("guests",),
+    ("registry",),
     ("backend",),
+    ("kernels",),
     ("random",),
     ("autodiff",),
     ("functional",),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .indexing import EXTENSIONS
+from .kernels import KERNELS
 from .namespace import xp
 
 __all__ = ["NumpyBackend"]
@@ -19,8 +20,9 @@ class NumpyBackend:
     xp = xp
     array_types = (np.ndarray, np.generic)
     writable = True
+    on_host = True
     extensions = EXTENSIONS
-    kernels: dict[str, Any] = {}
+    kernels = KERNELS
 
     @classmethod
     def unavailable(cls) -> str | None:

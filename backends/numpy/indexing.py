@@ -26,18 +26,15 @@ def setitem(x: np.ndarray, key: Any, value: Any) -> np.ndarray:
 
 def take_transpose(g: np.ndarray, indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     z = np.zeros(shape, g.dtype)
-    np.add.at(z, (slice(None),) * axis + (indices,), g)
+    key: Any = (*(slice(None),) * axis, indices)
+    np.add.at(z, key, g)
     return z
 
 
-def take_along_axis_transpose(
-    g: np.ndarray, indices: np.ndarray, axis: int, shape: tuple[int, ...]
-) -> np.ndarray:
+def take_along_axis_transpose(g: np.ndarray, indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     z = np.zeros(shape, g.dtype)
     ndim = len(shape)
-    key: list[Any] = [
-        np.arange(n).reshape([-1 if k == d else 1 for k in range(ndim)]) for d, n in enumerate(g.shape)
-    ]
+    key: list[Any] = [np.arange(n).reshape([-1 if k == d else 1 for k in range(ndim)]) for d, n in enumerate(shape)]
     key[axis] = indices
     np.add.at(z, tuple(key), g)
     return z

@@ -18,6 +18,7 @@ for _name in dir(compat):
         setattr(xp, _name, getattr(compat, _name))
 
 xp.matmul = np.matmul
+xp.sign = np.sign
 
 
 def matrix_transpose(x: np.ndarray, /) -> np.ndarray:

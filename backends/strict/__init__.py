@@ -15,6 +15,7 @@ class StrictBackend:
 
     name = "strict"
     writable = False
+    on_host = True
     extensions: dict[str, Any] = {}
     kernels: dict[str, Any] = {}
 

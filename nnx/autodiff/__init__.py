@@ -1,6 +1,8 @@
 """The differentiable Array API: arrays that record, the namespaces they compute in, and what differentiates them."""
 
 from .array import Array as Array
+from .custom import checkpoint as checkpoint
+from .custom import custom_vjp as custom_vjp
 from .gradcheck import check_grads as check_grads
 from .namespace import differentiable as differentiable
 from .namespace import namespace as namespace

@@ -167,7 +167,10 @@ class Array:
             )
         return self._data
 
-    def __dlpack__(self, /, **options: Any) -> Any:
+    def __dlpack__(
+        self, /, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
         return self.__nnx_untracked__().__dlpack__(**{k: v for k, v in options.items() if v is not None})
 
     def __dlpack_device__(self, /) -> tuple:

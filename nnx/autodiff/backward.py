@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..dtypes import is_complex
@@ -14,7 +15,7 @@ def seed_for(array: Any, grad: Any, operation: str) -> Any:
     xp = array._namespace.raw
     data = array._data
     if grad is None:
-        if data.shape != () and array.size != 1:
+        if data.shape != () and math.prod(data.shape) != 1:
             raise ShapeError(
                 f"{operation}: expected a single number, got an array of shape {tuple(data.shape)}. Reduce it first, "
                 "e.g. with xp.mean, or pass the cotangent: y.backward(grad)."

@@ -13,8 +13,21 @@ from typing import Any
 from ..dtypes import is_floating
 from .rule import RULES
 from .tape import Slot, leaf
+from .tree import leaves_of
 
-_TRACKED = "zeros ones full empty arange linspace eye zeros_like ones_like full_like empty_like".split()
+_TRACKED = [
+    "zeros",
+    "ones",
+    "full",
+    "empty",
+    "arange",
+    "linspace",
+    "eye",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+]
 
 
 def add_creation_functions(ns: Any, raw: Any, unwrap: Callable, *, track_all: bool) -> None:
@@ -24,7 +37,7 @@ def add_creation_functions(ns: Any, raw: Any, unwrap: Callable, *, track_all: bo
         if type(obj) is ns.Array and obj._node is not None:
             return _as_tracked(ns, obj, dtype, device, copy)
         if isinstance(obj, (list, tuple)) and _contains_tracked(obj):
-            return _stacked(ns, obj, dtype)
+            return _stacked(ns, obj, dtype, device)
         if type(obj) is ns.Array and copy is not True and dtype in (None, obj.dtype) and device in (None, obj.device):
             return obj
         return ns.wrap(raw.asarray(_deep_unwrap(obj, unwrap), dtype=dtype, device=device, copy=copy))
@@ -56,10 +69,18 @@ def _contains_tracked(obj: Any) -> bool:
     return getattr(obj, "_node", None) is not None
 
 
-def _stacked(ns: Any, obj: Any, dtype: Any) -> Any:
-    parts = [_stacked(ns, o, dtype) if isinstance(o, (list, tuple)) else ns.asarray(o) for o in obj]
-    kind = ns.result_type(*parts) if dtype is None else dtype
-    return ns.stack([p if p.dtype == kind else ns.astype(p, kind) for p in parts])
+def _stacked(ns: Any, obj: Any, dtype: Any, device: Any) -> Any:
+    """Nested sequences with tracked arrays in them. Python numbers take the dtype and device of the arrays."""
+    leaves = leaves_of(obj)
+    kind = ns.result_type(*leaves) if dtype is None else dtype
+    place = next(leaf.device for leaf in leaves if isinstance(leaf, ns.Array)) if device is None else device
+
+    def build(part: Any) -> Any:
+        if isinstance(part, (list, tuple)):
+            return ns.stack([build(p) for p in part])
+        return ns.asarray(part, dtype=kind, device=place)
+
+    return build(obj)
 
 
 def _deep_unwrap(obj: Any, unwrap: Callable) -> Any:

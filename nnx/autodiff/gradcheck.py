@@ -26,8 +26,9 @@ def check_grads(
 ) -> None:
     """Raise unless the derivatives of ``f`` match finite differences, up to `order`.
 
-    Every derivative is compared along random directions, so that the cost does not grow with the number of arguments. The
-    step is reduced until two sizes of it agree, which tells a kink next to the point from a wrong derivative.
+    Every derivative is compared along random directions, so that the cost does not grow with the number of arguments.
+    The step is reduced until two sizes of it agree and both sides of the point have one slope, which tells a kink from
+    a wrong derivative.
 
     Parameters
     ----------
@@ -114,9 +115,15 @@ def _numeric(
     def estimate(h: float) -> float:
         return (8 * (along(h) - along(-h)) - (along(2 * h) - along(-2 * h))) / (12 * h)
 
+    def bend(h: float) -> float:
+        """How much the slopes on the two sides of the point differ; for a smooth function this shrinks with h."""
+        return abs(along(h) - 2 * middle + along(-h)) / h
+
+    middle = along(0.0)
     for h in (step, step / 8, step / 64):
         coarse, fine = estimate(h), estimate(h / 2)
-        if abs(coarse - fine) <= 0.5 * (atol + rtol * max(abs(coarse), abs(fine))):
+        allowed = atol + rtol * max(abs(coarse), abs(fine))
+        if abs(coarse - fine) <= 0.5 * allowed and bend(h / 8) <= max(0.5 * bend(h), allowed):
             return fine
     raise AssertionError(
         f"finite differences of order {order} do not settle ({coarse!r}, {fine!r}): the function has a kink or is not "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -26,18 +27,26 @@ from .tape import Node, Operation, next_seq, record, record_outputs
 
 _SCALARS = (bool, int, float, complex)
 _EXTENSIONS = ("linalg", "fft", "special", "indexing")
-_PASSED_THROUGH = (
-    "e inf nan newaxis pi bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 "
-    "complex64 complex128 broadcast_shapes isdtype __array_api_version__"
-).split()
+_PASSED_THROUGH = ["e", "inf", "nan", "newaxis", "pi", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "broadcast_shapes", "isdtype", "__array_api_version__"]
 
+_building = threading.Lock()  # two threads must not build two namespaces of one backend
 _raw_by_type: dict[type, Any] = {}
-_differentiable_by_type: dict[type, Any] = {}
-_by_type: dict[type, Any] = {type(None): None, **dict.fromkeys(_SCALARS)}
+namespaces: dict[type, Any] = {type(None): None, **dict.fromkeys(_SCALARS)}
 
 
 class Namespace(ModuleType):
     """A namespace of functions: behaves like a module."""
+
+    Array: Any
+    accept: Callable
+    accepted: set[type]
+    backend: Any
+    can_cast_in_place: Callable
+    differentiable: Namespace
+    raw: Namespace
+    real_dtypes: tuple
+    untracked: Callable
+    wrap: Callable
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
@@ -66,7 +75,7 @@ def namespace(*arrays: Any) -> Any:
     found = None
     for array in arrays:
         try:
-            candidate = _by_type[type(array)]
+            candidate = namespaces[type(array)]
         except KeyError:
             candidate = _resolve(array)
         if candidate is found or candidate is None:
@@ -74,7 +83,7 @@ def namespace(*arrays: Any) -> Any:
         if found is None or candidate.raw is found:
             found = candidate
         elif found.raw is not candidate:
-            raise mixed_backends_error("namespace", *[a for a in arrays if _by_type.get(type(a)) is not None])
+            raise mixed_backends_error("namespace", *[a for a in arrays if namespaces.get(type(a)) is not None])
     if found is None:
         names = ", ".join(type(a).__name__ for a in arrays) or "nothing"
         raise TypeError(f"namespace: expected at least one array, got {names}; use nnx.asarray(x).")
@@ -88,8 +97,9 @@ def _resolve(array: Any) -> Any:
             f"expected an array, got {type(array).__module__}.{type(array).__qualname__}; use nnx.asarray(x)."
         )
     cls = type(array)
-    found = _raw_by_type.get(backend.array_types[0]) or _build(backend)
-    _by_type[cls] = found
+    with _building:
+        found = _raw_by_type.get(backend.array_types[0]) or _build(backend)
+    namespaces[cls] = found
     found.differentiable.accepted.add(cls)
     return found
 
@@ -123,7 +133,7 @@ def differentiable(xp: Any) -> Any:
 def differentiable_of(array: Any, operation: str) -> Any:
     """Return the differentiable namespace for a raw array."""
     try:
-        found = _by_type[type(array)]
+        found = namespaces[type(array)]
     except KeyError:
         found = _resolve(array)
     if found is None:
@@ -152,9 +162,9 @@ def _build(backend: Any) -> Any:
     raw.differentiable = ns.differentiable = ns
     _raw_by_type[backend.array_types[0]] = raw
     for cls in backend.array_types:
-        _by_type[cls] = raw
+        namespaces[cls] = raw
         ns.accepted.add(cls)
-    _by_type[ns.Array] = ns
+    namespaces[ns.Array] = ns
     return raw
 
 

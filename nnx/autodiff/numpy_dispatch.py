@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import sys
+from collections.abc import Callable
 from typing import Any
 
 _UFUNCS = {
@@ -27,16 +31,17 @@ _UFUNCS = {
     "fmax": None,
     "fmin": None,
 }
-_REDUCTIONS = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
 _ACCUMULATIONS = {"add": "cumulative_sum", "multiply": "cumulative_prod"}
 _FUNCTIONS = {
-    "amax": "max",
-    "amin": "min",
-    "concatenate": "concat",
     "around": "round",
-    "transpose": "permute_dims",
-    "swapaxes": None,
-    "ravel": None,
 }
 
 
@@ -51,7 +56,8 @@ def _unsupported(kind: str, name: str, options: dict) -> TypeError:
 def call_ufunc(namespace: Any, ufunc: Any, method: str, inputs: tuple, options: dict) -> Any:
     """Run a NumPy ufunc as the function of the same meaning in `namespace`."""
     name = ufunc.__name__
-    if method == "reduce" and name in _REDUCTIONS and set(options) <= {"axis", "keepdims", "dtype"}:
+    typed = {"dtype"} if name in _ACCUMULATIONS else set()
+    if method == "reduce" and name in _REDUCTIONS and set(options) <= {"axis", "keepdims"} | typed:
         options = {"axis": 0, **{k: v for k, v in options.items() if v is not None or k == "axis"}}
         return getattr(namespace, _REDUCTIONS[name])(*inputs, **options)
     if method == "accumulate" and name in _ACCUMULATIONS and set(options) <= {"axis", "dtype"}:
@@ -66,18 +72,34 @@ def call_ufunc(namespace: Any, ufunc: Any, method: str, inputs: tuple, options: 
 def call_function(namespace: Any, function: Any, args: tuple, options: dict) -> Any:
     """Run a NumPy function as the function of the same meaning in `namespace`."""
     name = function.__name__
+    options = {k: v for k, v in options.items() if v is not None and type(v).__name__ != "_NoValueType"}
     own = _OWN.get(name)
-    if own is not None:
-        return own(namespace, *args, **options)
-    target = _FUNCTIONS.get(name, name)
-    module = namespace
-    for part in function.__module__.split(".")[1:]:
-        if part in ("linalg", "fft"):
-            module = getattr(namespace, part)
-    found = None if target is None else getattr(module, target, None)
-    if found is None:
-        raise _unsupported("function", name, options)
-    return found(*args, **{k: v for k, v in options.items() if v is not None})
+    try:
+        if own is not None:
+            return own(namespace, *args, **options)
+        module = namespace
+        for part in function.__module__.split(".")[1:]:
+            if part in ("linalg", "fft"):
+                module = getattr(namespace, part)
+        found = getattr(module, _FUNCTIONS.get(name, name), None)
+        if found is None:
+            raise _unsupported("function", name, options)
+        positional, keywords = _spelling(function, found)
+        return found(*args[:positional], **dict(zip(keywords, args[positional:], strict=False)), **options)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the arguments did not fit
+            raise _unsupported("function", name, options) from None
+        raise
+
+
+@functools.cache
+def _spelling(function: Callable, found: Callable) -> tuple[int, list[str]]:
+    """How many arguments `found` takes by position, and NumPy's names for those that it wants by keyword."""
+    kinds = [p.kind for p in inspect.signature(found).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return sys.maxsize, []
+    positional = len([k for k in kinds if k is not inspect.Parameter.KEYWORD_ONLY])
+    return positional, list(inspect.signature(function).parameters)[positional:]
 
 
 # ------------------------------------------------------------------ functions that the standard spells differently
@@ -98,7 +120,7 @@ def _ravel(xp: Any, a: Any) -> Any:
 
 
 def _dot(xp: Any, a: Any, b: Any) -> Any:
-    if a.ndim == 0 or b.ndim == 0:
+    if getattr(a, "ndim", 0) == 0 or getattr(b, "ndim", 0) == 0:
         return xp.multiply(a, b)
     return xp.tensordot(a, b, axes=((a.ndim - 1,), (max(b.ndim - 2, 0),)))
 
@@ -121,31 +143,55 @@ def _expand(xp: Any, a: Any, axis: Any) -> Any:
 
 
 def _spread(function: str) -> Any:
-    def spread(xp: Any, a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, **options: Any) -> Any:
-        if options:
-            raise _unsupported("function", function, options)
-        return getattr(xp, function)(a, axis=axis, correction=ddof, keepdims=keepdims)
+    def spread(
+        xp: Any, a: Any, axis: Any = None, *, ddof: float = 0, correction: float = 0, keepdims: bool = False
+    ) -> Any:
+        return getattr(xp, function)(a, axis=axis, correction=ddof or correction, keepdims=keepdims)
 
     return spread
 
 
 def _plain(function: str) -> Any:
-    def plain(xp: Any, a: Any, *args: Any, **options: Any) -> Any:
-        names = ("axis", "dtype", "out", "keepdims") if function in ("sum", "prod", "mean") else ("axis", "out", "keepdims")
-        options = {**dict(zip(names, args, strict=False)), **options}
-        options = {k: v for k, v in options.items() if v is not None and type(v).__name__ != "_NoValueType"}
-        if function == "mean" and "dtype" in options:
-            a = xp.astype(a, options.pop("dtype"))
-        return getattr(xp, function)(a, **options)
+    def plain(xp: Any, a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+        return getattr(xp, function)(a, axis=axis, keepdims=keepdims)
 
     return plain
 
 
+def _typed(function: str) -> Any:
+    def typed(xp: Any, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+        return getattr(xp, function)(a, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    return typed
+
+
+def _mean(xp: Any, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+    return xp.mean(a if dtype is None else xp.astype(a, dtype), axis=axis, keepdims=keepdims)
+
+
+def _squeeze(xp: Any, a: Any, axis: Any = None) -> Any:
+    return xp.squeeze(a, axis=tuple(i for i, n in enumerate(a.shape) if n == 1) if axis is None else axis)
+
+
+def _norm(xp: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if ord is None or len(axes) == 1:
+        return xp.linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
+    if {a % x.ndim for a in axes} != {x.ndim - 2, x.ndim - 1} or axes[0] % x.ndim > axes[1] % x.ndim:
+        raise _unsupported("function", "linalg.norm", {"axis": axis})
+    return xp.linalg.matrix_norm(x, keepdims=keepdims, ord=ord)
+
+
 def _stack_like(axis_of_rank: Any) -> Any:
     def join(xp: Any, arrays: Any) -> Any:
-        return xp.concat(list(arrays), axis=axis_of_rank(arrays[0]))
+        arrays = list(arrays)
+        return xp.concat(arrays, axis=axis_of_rank(arrays[0]))
 
     return join
+
+
+def _concatenate(xp: Any, arrays: Any, axis: int | None = 0) -> Any:
+    return xp.concat(list(arrays), axis=axis)
 
 
 def _where(xp: Any, condition: Any, *choices: Any) -> Any:
@@ -168,7 +214,13 @@ _OWN: dict[str, Any] = {
     "expand_dims": _expand,
     "var": _spread("var"),
     "std": _spread("std"),
-    **{name: _plain(name) for name in ("sum", "prod", "mean", "max", "min", "all", "any", "argmax", "argmin")},
+    **{name: _plain(name) for name in ("max", "min", "all", "any", "argmax", "argmin")},
+    "sum": _typed("sum"),
+    "prod": _typed("prod"),
+    "mean": _mean,
+    "norm": _norm,
+    "squeeze": _squeeze,
+    "concatenate": _concatenate,
     "amax": _plain("max"),
     "amin": _plain("min"),
     "vstack": _stack_like(lambda a: 0),

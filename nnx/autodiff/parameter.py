@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -172,6 +171,8 @@ class Parameter:
     def move(self, data: Any, grad_view: Any = None, storage: Any = None) -> None:
         """Let the value live in another array, e.g. a view of a flat buffer, and its gradient in `grad_view`."""
         slot = self._slot
+        if self._storage is not None:
+            self._storage.stale = True
         grad, slot.grad, slot.view = slot.grad, None, grad_view
         self._data = data
         self._storage = storage
@@ -220,20 +221,16 @@ class Buffer:
 
 def _leaf_of(parameter: Parameter) -> Any:
     """The one leaf of a parameter, made at its first read after a change."""
+    if not parameter._trainable:
+        return parameter._data
     array = parameter._leaf
     if array is None:
-        if not parameter._trainable:
-            return parameter._data
         data = parameter._data
-        array = differentiable_of(data, "record").wrap(data, leaf(data, parameter._slot))
-        parameter._leaf = array
-    elif not parameter._trainable:
-        return parameter._data
+        array = parameter._leaf = differentiable_of(data, "record").wrap(data, leaf(data, parameter._slot))
     return array
 
 
-@contextmanager
-def record() -> Iterator[None]:
+class record:
     """Record what is computed from parameters: within the block, reading a parameter yields its tracked leaf.
 
     Afterwards ``loss.backward()`` leaves every gradient in ``parameter.grad``.
@@ -248,8 +245,11 @@ def record() -> Iterator[None]:
     >>> model.parameter("weight").grad.shape
     (1, 3)
     """
-    token = reader.set(_leaf_of)
-    try:
-        yield
-    finally:
-        reader.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = reader.set(_leaf_of)
+
+    def __exit__(self, *exception: object) -> None:
+        reader.reset(self._token)

@@ -1,4 +1,33 @@
-"""Primitives: functions with a reference in Array API code that a backend may override with a kernel."""
+"""Primitives: functions with a reference in Array API code that a backend may override with a kernel.
+
+The function that users call is generated, like those of a namespace: it takes arrays apart, asks `choose_kernel`, and
+records the kernel's call. For a primitive ``f(x, y, scale)`` with two arrays it is ::
+
+    def f(x, y, scale):
+        namespace = namespaces.get(type(x)) or lookup(x, 'f')
+        namespace = namespace.differentiable
+        kernels = namespace.backend.kernels
+        if 'f' not in kernels: return plain(namespace, x, y, scale)
+        Array = namespace.Array; RAW = namespace.accepted
+        if type(x) is Array: x_raw = x._data; x_node = x._node
+        else: x_raw = x if type(x) in RAW else namespace.accept(x, 'f'); x_node = None
+        ... the same for y ...
+        kernel = choose_kernel('f', namespace.backend, (x_raw, y_raw, scale))
+        if kernel is None: return reference(x, y, scale)
+        out, residuals = kernel.forward(x_raw, y_raw, scale)
+        if x_node is None and y_node is None:
+            return namespace.wrap(out) if type(x) is Array or type(y) is Array else out
+        result = Array()
+        result._data = out
+        result._node = node = Node()
+        node.op = operation(kernel, namespace)
+        node.parents = (x_node, y_node,)
+        node.saved = (residuals, (x_raw, y_raw, scale,))
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.seq = next_seq()
+        return result
+"""
 
 from __future__ import annotations
 
@@ -7,11 +36,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import Kernel, choose_kernel
+from ..kernels import Kernel, choose_kernel
 from . import codegen
 from .array import Array
-from .namespace import differentiable_of
-from .tape import Node, Operation, record
+from .namespace import differentiable_of, namespaces
+from .tape import Node, Operation, next_seq
 from .transforms import new_variable, pull
 
 
@@ -23,54 +52,80 @@ def primitive(name: str, arrays: int) -> Callable[[Callable], Callable]:
     """
 
     def decorate(reference: Callable) -> Callable:
-        signature = inspect.signature(reference)
-        names = list(signature.parameters)
-        plain = signature.replace(
-            parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
-            return_annotation=signature.empty,
-        )
-        source = f"def {reference.__name__}{plain}:\n    return call(({', '.join(names)},))"
-        call = functools.partial(_call, name, arrays, reference)
-        wrapper = codegen.compile_function(source, reference.__name__, name, {"call": call})
+        def plain(namespace: Any, *args: Any) -> Any:
+            choose_kernel(name, namespace.backend, args)  # notes the decision, or raises if a kernel is required
+            return reference(*args)
+
+        operations: dict[Any, Operation] = {}
+
+        def operation(kernel: Kernel, namespace: Any) -> Operation:
+            op = operations.get((kernel, namespace))
+            if op is None:
+                op = operations[kernel, namespace] = _operation(name, arrays, reference, kernel, namespace)
+            return op
+
+        scope = {
+            "Node": Node,
+            "choose_kernel": choose_kernel,
+            "lookup": differentiable_of,
+            "namespaces": namespaces,
+            "next_seq": next_seq,
+            "operation": operation,
+            "plain": plain,
+            "reference": reference,
+        }
+        source = _source(name, arrays, reference)
+        wrapper = codegen.compile_function(source, reference.__name__, name, scope)
         functools.update_wrapper(wrapper, reference)
         return wrapper
 
     return decorate
 
 
-def _call(name: str, arrays: int, reference: Callable, args: tuple) -> Any:
-    namespace = differentiable_of(args[0], name)
-    backend = namespace.backend
-    if name not in backend.kernels:
-        choose_kernel(name, backend, args)
-        return reference(*args)
-    cls = namespace.Array
-    wrapped = False
-    nodes: list[Node | None] = []
-    raw = list(args)
-    for i in range(arrays):
-        array = args[i]
-        if type(array) is cls:
-            wrapped = True
-            raw[i] = array._data
-            nodes.append(array._node)
-        else:
-            if type(array) not in namespace.accepted:
-                namespace.accept(array, name)
-            nodes.append(None)
-    kernel = choose_kernel(name, backend, raw)
-    if kernel is None:
-        return reference(*args)
-    out, residuals = kernel.forward(*raw)
-    if not wrapped:
-        return out
-    if not any(nodes):
-        return namespace.wrap(out)
-    saved = (residuals, raw)
-    return namespace.wrap(out, record(_operation(name, arrays, reference, kernel, namespace), tuple(nodes), saved, out))
+def _source(name: str, arrays: int, reference: Callable) -> str:
+    signature = inspect.signature(reference)
+    names = list(signature.parameters)
+    plain = signature.replace(
+        parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
+        return_annotation=signature.empty,
+    )
+    own, rest = names[:arrays], names[arrays:]
+    every, raw = ", ".join(names), "".join(f"{a}_raw, " for a in own) + "".join(f"{r}, " for r in rest)
+    lines = [
+        f"def {reference.__name__}{plain}:",
+        f"    namespace = (namespaces.get(type({own[0]})) or lookup({own[0]}, {name!r})).differentiable",
+        f"    if {name!r} not in namespace.backend.kernels: return plain(namespace, {every})",
+        "    Array = namespace.Array; RAW = namespace.accepted",
+    ]
+    for a in own:
+        lines += [
+            f"    if type({a}) is Array: {a}_raw = {a}._data; {a}_node = {a}._node",
+            f"    else: {a}_raw = {a} if {a} is None or type({a}) in RAW else namespace.accept({a}, {name!r}); "
+            f"{a}_node = None",
+        ]
+    return "\n".join(
+        [
+            *lines,
+            f"    args = ({raw})",
+            f"    kernel = choose_kernel({name!r}, namespace.backend, args)",
+            f"    if kernel is None: return reference({every})",
+            "    out, residuals = kernel.forward(*args)",
+            f"    if {' and '.join(f'{a}_node is None' for a in own)}:",
+            f"        return namespace.wrap(out) if {' or '.join(f'type({a}) is Array' for a in own)} else out",
+            "    result = Array()",
+            "    result._data = out",
+            "    result._node = node = Node()",
+            "    node.op = operation(kernel, namespace)",
+            f"    node.parents = ({''.join(f'{a}_node, ' for a in own)})",
+            "    node.saved = (residuals, args)",
+            "    node.shape = out.shape",
+            "    node.dtype = out.dtype",
+            "    node.seq = next_seq()",
+            "    return result",
+        ]
+    )
 
 
-@functools.cache
 def _operation(name: str, arrays: int, reference: Callable, kernel: Kernel, namespace: Any) -> Operation:
     backward = kernel.backward
 

@@ -31,6 +31,15 @@ class Node:
     dtype: Any
     seq: int
 
+    def destination(self) -> Any:
+        """Return an array that a kernel may write this node's gradient to, or None; each is lent once."""
+        if self.op is None:
+            slot = self.saved[0]
+            if slot.view is not None and slot.grad is None and not slot.lent:
+                slot.lent = True
+                return slot.view
+        return None
+
 
 class Operation:
     """A rule bound to one differentiable namespace; what a node points to.
@@ -76,21 +85,25 @@ class Operation:
 class Slot:
     """Where the gradient of a leaf arrives. Owned by the leaf's node and by the Parameter or variable alike.
 
-    `view`, if set, is the piece of a flat buffer that holds the gradient once there is one.
+    `view`, if set, is the piece of a flat buffer that holds the gradient once there is one. It may be lent to a kernel,
+    once per backward pass, to write the gradient there at once.
     """
 
-    __slots__ = ("grad", "view", "version", "name")
+    __slots__ = ("grad", "view", "lent", "version", "name")
 
     def __init__(self, name: str = "") -> None:
         self.grad: Any = None
         self.view: Any = None
+        self.lent = False
         self.version = 0
         self.name = name
 
     def accumulate(self, g: Any) -> None:
         if self.view is not None:
+            self.lent = False
             if self.grad is None:
-                self.view[...] = g
+                if g is not self.view:
+                    self.view[...] = g
                 self.grad = self.view
             else:
                 self.grad += g

@@ -106,10 +106,18 @@ def _pow_exponent(xp: Any, g: Any, x1: Any, x2: Any, out: Any) -> Any:
 
 rule("pow(x1, x2, /)", x1=_pow_base, x2=_pow_exponent)
 
+
+def _atan2(xp: Any, g: Any, x: Any, x1: Any, x2: Any) -> Any:
+    """g x / (x1^2 + x2^2), and 0 at the origin, where the angle is anything."""
+    square = x1 * x1 + x2 * x2
+    zero = square == 0
+    return zeros_where(xp, zero, g * (x / xp.where(zero, xp.ones_like(square), square)))
+
+
 rule(
     "atan2(x1, x2, /)",
-    x1=lambda xp, g, x1, x2: g * (x2 / (x1 * x1 + x2 * x2)),
-    x2=lambda xp, g, x1, x2: -g * (x1 / (x1 * x1 + x2 * x2)),
+    x1=lambda xp, g, x1, x2: _atan2(xp, g, x2, x1, x2),
+    x2=lambda xp, g, x1, x2: _atan2(xp, -g, x1, x1, x2),
     lift=True,
 )
 
@@ -129,9 +137,10 @@ rule(
 
 
 def _weight(xp: Any, x: Any, out: Any) -> Any:
-    """exp(x - out): the softmax weight of one of two arguments; 0 where that argument is -inf."""
-    empty = x == -xp.inf
-    return zeros_where(xp, empty, xp.exp(xp.where(empty, out, x) - out))
+    """exp(x - out): the softmax weight of one of two arguments; 0 where that argument is -inf, even if both are."""
+    same = x == out  # equal infinities have no difference
+    zero = xp.zeros_like(out)
+    return zeros_where(xp, x == -xp.inf, xp.exp(xp.where(same, zero, x) - xp.where(same, zero, out)))
 
 
 rule(
@@ -197,9 +206,9 @@ def _clip(xp: Any, x: Any, min: Any = None, max: Any = None) -> Any:
     if min is None and max is None:
         return xp.positive(x)
     if not any(hasattr(type(b), "__nnx_tracked__") and b._node is not None for b in (min, max)):
-        return xp.indexing.clip_to_constants(x, min, max)
-    lower = x if min is None else xp.where(x < min, min, x)
-    return lower if max is None else xp.where(lower > max, max, lower)
+        return xp.indexing.clip_to_constants(x, xp.untracked(min, "clip"), xp.untracked(max, "clip"))
+    lower = x if min is None else xp.where(xp.less(x, min), min, x)
+    return lower if max is None else xp.where(xp.greater(lower, max), max, lower)
 
 
 def _clip_vjp(xp: Any, g: Any, needs: tuple, x: Any, lower: Any, upper: Any) -> tuple:

@@ -1,7 +1,7 @@
 """Indexing, gathering and their transposes, with a generic reference for what the standard lacks.
 
-The references use no item assignment by integer arrays and no data-dependent shapes, so that they run anywhere; backends
-override them (``Backend.extensions``), since a gather written as a one-hot product is slow.
+The references use no item assignment by integer arrays and no data-dependent shapes, so that they run anywhere;
+backends override them (``Backend.extensions``), since a gather written as a one-hot product is slow.
 """
 
 import math
@@ -49,11 +49,15 @@ def _getitem_transpose(xp: Any, g: Any, key: Any, shape: tuple[int, ...]) -> Any
     if any(xp.isdtype(k.dtype, "bool") for k in arrays):
         if len(keys) > 1:
             raise IndexError("a boolean mask must be the only index; combine masks with & first.")
-        places = xp.reshape(xp.cumulative_sum(xp.astype(xp.reshape(keys[0], (-1,)), xp.int64), axis=0) - 1, keys[0].shape)
+        places = xp.reshape(
+            xp.cumulative_sum(xp.astype(xp.reshape(keys[0], (-1,)), xp.int64), axis=0) - 1, keys[0].shape
+        )
         rest = shape[keys[0].ndim :]
         if g.shape[0] == 0:
             return xp.zeros(shape, dtype=g.dtype, device=device(g))
-        spread = xp.reshape(xp.take(g, xp.reshape(xp.where(keys[0], places, 0), (-1,)), axis=0), (*keys[0].shape, *rest))
+        spread = xp.reshape(
+            xp.take(g, xp.reshape(xp.where(keys[0], places, 0), (-1,)), axis=0), (*keys[0].shape, *rest)
+        )
         mask = xp.reshape(keys[0], (*keys[0].shape, *(1 for _ in rest)))
         return xp.where(mask, spread, xp.zeros_like(spread))
     if any(not hasattr(k, "dtype") and not isinstance(k, int) for k in keys):

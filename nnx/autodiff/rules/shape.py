@@ -120,11 +120,8 @@ rule("matmul(x1, x2, /)", x1=_matmul_left, x2=_matmul_right)
 
 
 def _tensordot(xp: Any, x1: Any, x2: Any, *, axes: Any = 2) -> Any:
-    if isinstance(axes, int):
-        first, second = range(x1.ndim - axes, x1.ndim), range(axes)
-    else:
-        first, second = axes
-    first, second = [a % x1.ndim for a in first], [a % x2.ndim for a in second]
+    pairs = (range(x1.ndim - axes, x1.ndim), range(axes)) if isinstance(axes, int) else axes
+    first, second = [a % x1.ndim for a in pairs[0]], [a % x2.ndim for a in pairs[1]]
     rest1 = [i for i in range(x1.ndim) if i not in first]
     rest2 = [i for i in range(x2.ndim) if i not in second]
     shape = tuple(x1.shape[i] for i in rest1) + tuple(x2.shape[i] for i in rest2)

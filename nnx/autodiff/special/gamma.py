@@ -39,22 +39,12 @@ _LGAMMA_SINGLE: Rational = (
 )  # fmt: skip
 
 # Bernoulli numbers B(2), B(4), ...; the series of Stirling divides them by 2k(2k - 1).
-BERNOULLI = tuple(
-    float(Fraction(number))
-    for number in (
-        "1/6",
-        "-1/30",
-        "1/42",
-        "-1/30",
-        "5/66",
-        "-691/2730",
-        "7/6",
-        "-3617/510",
-        "43867/798",
-        "-174611/330",
-    )  # fmt: skip
-)
+_BERNOULLI = "1/6 -1/30 1/42 -1/30 5/66 -691/2730 7/6 -3617/510 43867/798 -174611/330"
+BERNOULLI = tuple(float(Fraction(number)) for number in _BERNOULLI.split())
 _STIRLING = tuple(number / (2 * k * (2 * k - 1)) for k, number in enumerate(BERNOULLI, start=1))
+
+# From here on every float64 is an integer.
+_INTEGRAL = 2.0**53
 
 # Where the functions leave the range of the dtype, float64 and float32.
 _GAMMALN_LARGEST = (2.5599e305, 4.0850e36)
@@ -69,7 +59,7 @@ def _stirling_correction(xp: Any, x: Any) -> Any:
 
 def fraction(xp: Any, size: Any) -> Any:
     """size - floor(size) of a non-negative array, 0 where it is infinite or too large to have a fraction."""
-    bounded = xp.minimum(size, 9007199254740992.0)
+    bounded = xp.minimum(size, _INTEGRAL)
     return bounded - xp.floor(bounded)
 
 
@@ -82,7 +72,18 @@ def _sine_pi(xp: Any, size: Any) -> Any:
 def _small_gammaln(xp: Any, x: Any) -> Any:
     """log(gamma(x)) for 0.5 <= x <= 8, any finite value elsewhere."""
     x = xp.minimum(x, 8.0)
-    return (x - 1.0) * (x - 2.0) * rational(x, _LGAMMA_DOUBLE if is_double(xp, x) else _LGAMMA_SINGLE)
+    return (1.0 - x) * (2.0 - x) * rational(x, _LGAMMA_DOUBLE if is_double(xp, x) else _LGAMMA_SINGLE)
+
+
+def _small_gamma(xp: Any, x: Any) -> Any:
+    """gamma(x) for 0.5 <= x <= 8, exact at the integers; any finite value elsewhere."""
+    x = xp.minimum(x, 8.0)
+    product = xp.ones_like(x)
+    for _ in range(6):
+        above = x >= 2.0
+        x = xp.where(above, x - 1.0, x)
+        product = xp.where(above, product * x, product)
+    return product * xp.exp(_small_gammaln(xp, x))
 
 
 def _positive_gammaln(xp: Any, x: Any) -> Any:
@@ -123,9 +124,10 @@ def gammaln(xp: Any, x: Any) -> Any:
     array([0.57236494, 0.        , 3.17805383,        inf])
     """
     size = xp.abs(x)
-    core = _positive_gammaln(xp, xp.where(x < 0.5, size + 1.0, x))
-    # gamma(x) = gamma(1 + x) / x and gamma(-x) = -pi / (sin(pi x) gamma(1 + x)): one logarithm serves both.
-    factor = xp.where(x < 0.0, _sine_pi(xp, size), size)
+    shifted = size < 0.5
+    core = _positive_gammaln(xp, xp.where(shifted, size + 1.0, size))
+    # gamma(x) = gamma(1 + x) / x and gamma(-x) = -pi / (sin(pi x) x gamma(x)): one logarithm serves both.
+    factor = xp.where(x < 0.0, _sine_pi(xp, size) * xp.where(shifted, 1.0, xp.minimum(size, _INTEGRAL)), size)
     pole = (factor == 0.0) | (x == -math.inf)
     logarithm = xp.log(xp.where((x < 0.5) & ~pole, factor, 1.0))
     value = xp.where(x < 0.0, (_LOG_PI - logarithm) - xp.where(pole, 0.0, core), core - logarithm)
@@ -149,8 +151,8 @@ def gamma(xp: Any, x: Any) -> Any:
 
     Notes
     -----
-    exp(gammaln) up to 8, Stirling's formula above, with x**(x - 1/2) as the square of a power that does not
-    overflow, reflection for negative x.
+    The recurrence down to [1/2, 2) and exp(gammaln) there; above 8 Stirling's formula, with x**(x - 1/2) as
+    the square of a power that does not overflow; reflection for negative x.
 
     Examples
     --------
@@ -167,13 +169,13 @@ def gamma(xp: Any, x: Any) -> Any:
     power = xp.pow(z, 0.5 * z - 0.25)
     scale = xp.exp(_HALF_LOG_TAU + _stirling_correction(xp, z))
     large = xp.where(y > largest, math.inf, scale * power * xp.exp(-z) * power)
-    core = xp.where(y < 8.0, xp.exp(_small_gammaln(xp, y)), large)
-    positive = xp.where(shifted, core / xp.maximum(size, smallest), core)
+    core = xp.where(y < 8.0, _small_gamma(xp, y), large)
+    positive = core / xp.where(shifted, xp.maximum(size, smallest), 1.0)
     # gamma(-x) = -pi / (sin(pi x) x gamma(x)), where sin(pi x) alternates with the integer part of x.
     pole = fraction(xp, size) == 0.0
     reflected = math.pi / xp.where(pole | (size < smallest), 1.0, _sine_pi(xp, size))
     reflected = reflected / xp.where(shifted, 1.0, size) / core
-    odd = fraction(xp, 0.5 * xp.floor(xp.minimum(size, 9007199254740992.0))) != 0.0
+    odd = fraction(xp, 0.5 * xp.floor(xp.minimum(size, _INTEGRAL))) != 0.0
     negative = xp.where(pole, math.nan, xp.where(odd, reflected, -reflected))
     value = xp.where(x < 0.0, negative, positive)
     return xp.where(size < smallest, xp.copysign(xp.full_like(x, math.inf), x), value)
@@ -187,12 +189,13 @@ def betaln(xp: Any, a: Any, b: Any) -> Any:
     xp : namespace
         Array API namespace of the arguments.
     a, b : array
-        Floating-point arrays of one dtype that broadcast against each other. Meant for positive values.
+        Floating-point arrays of one dtype that broadcast against each other.
 
     Returns
     -------
     array
-        gammaln(a) + gammaln(b) - gammaln(a + b), of the broadcast shape.
+        gammaln(a) + gammaln(b) - gammaln(a + b), of the broadcast shape; inf where one argument is 0, nan
+        where one is negative.
 
     Notes
     -----
@@ -206,19 +209,20 @@ def betaln(xp: Any, a: Any, b: Any) -> Any:
     array([  0.        , -46.05170186])
     """
     small, large = xp.minimum(a, b), xp.maximum(a, b)
-    infinite = large == math.inf
-    # Each formula sees only arguments of its own range.
-    s = xp.maximum(small, 8.0)
-    s, t = xp.where(infinite, 8.0, s), xp.where(infinite, 8.0, xp.maximum(large, 8.0))
-    u = xp.where((small > 0.0) & ~infinite, small, 1.0)
-    below = gammaln(xp, xp.minimum(small, 8.0))
-    simple = below + gammaln(xp, xp.minimum(large, 8.0)) - gammaln(xp, xp.minimum(small + large, 16.0))
-    mixed_correction = _stirling_correction(xp, t) - _stirling_correction(xp, u + t)
-    mixed = below - (u + t - 0.5) * xp.log1p(u / t) - u * (xp.log(t) - 1.0) + mixed_correction
+    inside = (small > 0.0) & (large < math.inf)
+    # Each formula sees only arguments of its own range: both below 8, one, none.
+    u, v = xp.where(inside, small, 1.0), xp.where(inside, large, 1.0)
+    s, t = xp.maximum(u, 8.0), xp.maximum(v, 8.0)
+    below = gammaln(xp, xp.minimum(u, 8.0))
+    neither = below + gammaln(xp, xp.minimum(v, 8.0)) - gammaln(xp, xp.minimum(u + v, 16.0))
+    one = below - (u + t - 0.5) * xp.log1p(u / t) - u * (xp.log(t) - 1.0)
+    one = one + (_stirling_correction(xp, t) - _stirling_correction(xp, u + t))
     correction = _stirling_correction(xp, s) + (_stirling_correction(xp, t) - _stirling_correction(xp, s + t))
     both = (0.5 - s) * xp.log1p(t / s) - t * xp.log1p(s / t) - 0.5 * xp.log(t) + (_HALF_LOG_TAU + correction)
-    value = xp.where(small >= 8.0, both, xp.where((large >= 8.0) & (small > 0.0), mixed, simple))
-    return xp.where(infinite & (small > 0.0), -math.inf, value)
+    value = xp.where(u >= 8.0, both, xp.where(v >= 8.0, one, neither))
+    outside = xp.where((small == 0.0) & (large < math.inf), xp.full_like(value, math.inf), math.nan)
+    outside = xp.where((small > 0.0) & (large == math.inf), -math.inf, outside)
+    return xp.where(inside, value, outside)
 
 
 def multigammaln(xp: Any, a: Any, d: int) -> Any:
@@ -242,7 +246,7 @@ def multigammaln(xp: Any, a: Any, d: int) -> Any:
     --------
     >>> import array_api_compat.numpy as xp
     >>> multigammaln(xp, xp.asarray([2.0, 3.5]), 2)
-    array([0.45158271, 2.51120187])
+    array([0.45158271, 2.46648573])
     """
     inside = a > 0.5 * (d - 1)
     safe = xp.where(inside, a, 0.5 * d)

@@ -134,7 +134,8 @@ def logsumexp(xp: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) 
         # The maximum of nothing does not exist; the sum of nothing has the right shape and is 0.
         return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
     top = xp.max(x, axis=axis, keepdims=True)
-    shift = xp.where(xp.isfinite(top), top, 0.0)
+    # Beside an inf or a nan a large shift, so that the finite elements do not overflow.
+    shift = xp.where(xp.isfinite(top), top, 1e300 if is_double(xp, x) else 1e38)
     total = xp.sum(xp.exp(x - shift), axis=axis, keepdims=True)
     value = xp.where(total == 0.0, -math.inf, shift + xp.log(xp.where(total == 0.0, 1.0, total)))
     if keepdims:
@@ -209,8 +210,7 @@ def log_softmax(xp: Any, x: Any, /, *, axis: Axis = None) -> Any:
 
 
 def _times_logarithm(xp: Any, x: Any, inside: Any, pole: Any, logarithm: Any) -> Any:
-    """x times a logarithm that holds `inside`, is -inf at its pole and nan elsewhere; 0 where x is 0 and it
-    is not nan."""
+    """x times a logarithm that holds `inside`, is -inf at its pole and nan elsewhere."""
     value = xp.where(inside, logarithm, xp.where(pole, -math.inf, xp.full_like(logarithm, math.nan)))
     # Infinity times 0 is nan as well, but would warn.
     value = xp.where((value == 0.0) & (xp.abs(x) == math.inf), math.nan, value)
@@ -361,10 +361,10 @@ def kl_div(xp: Any, x: Any, y: Any) -> Any:
     >>> kl_div(xp, xp.asarray([0.0, 1.0, 1.0]), xp.asarray([1.0, 0.5, 0.0]))
     array([1.        , 0.19314718,        inf])
     """
-    infinite = (x == math.inf) | ((y == math.inf) & (x > 0.0))
-    safe = xp.where(infinite, 1.0, y)
-    value = rel_entr(xp, xp.where(infinite, 1.0, x), safe) - xp.where(infinite, 1.0, x) + safe
-    return xp.where(infinite, math.nan, value)
+    infinite = ((x == math.inf) & (y > 0.0)) | ((y == math.inf) & (x > 0.0))
+    p, q = xp.where(x == math.inf, 1.0, x), xp.where(infinite, 1.0, y)
+    # A negative y has an infinite relative entropy, which must not meet an infinite y of the other sign.
+    return xp.where(infinite, math.nan, rel_entr(xp, p, q) - p + xp.maximum(q, 0.0))
 
 
 def sinc(xp: Any, x: Any) -> Any:
@@ -385,7 +385,7 @@ def sinc(xp: Any, x: Any) -> Any:
     Examples
     --------
     >>> import array_api_compat.numpy as xp
-    >>> sinc(xp, xp.asarray([0.0, 0.5, 1.0]))
+    >>> sinc(xp, xp.asarray([0.0, 0.5, 2.0]))
     array([1.        , 0.63661977, 0.        ])
     """
     finite = xp.isfinite(x)
@@ -394,5 +394,5 @@ def sinc(xp: Any, x: Any) -> Any:
     # sin(pi x) keeps its relative accuracy if the whole turns are taken off before the multiplication.
     sine = xp.sin(math.pi * (size - nearest)) * (1.0 - 2.0 * xp.remainder(nearest, xp.full_like(x, 2.0)))
     zero = size == 0.0
-    value = xp.where(zero, 1.0, sine / (math.pi * xp.where(zero, 1.0, size)))
+    value = xp.where(zero, 1.0, sine / math.pi / xp.where(zero, 1.0, size))
     return xp.where(finite, value, math.nan)

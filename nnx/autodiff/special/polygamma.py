@@ -104,8 +104,11 @@ def digamma(xp: Any, x: Any) -> Any:
 psi = digamma
 
 
-def _hurwitz(xp: Any, s: Any, q: Any) -> Any:
-    """Sum of (q + k)^-s over k >= 0 by Euler-Maclaurin, for q > 0 and s > 1 where q^-s does not overflow."""
+def _hurwitz(xp: Any, s: Any, q: Any, rising: Any) -> Any:
+    """Sum of (q + k)^-s over k >= 0 by Euler-Maclaurin, for q > 0 and s > 1 where q^-s does not overflow.
+
+    `rising` is `s`, or a bounded copy of it where s(s + 1)... would overflow beside a vanishing power.
+    """
     terms = 10
     far = q + float(terms)
     inverse = 1.0 / far
@@ -113,9 +116,9 @@ def _hurwitz(xp: Any, s: Any, q: Any) -> Any:
     # Nested form of the sum of B(2j)/(2j)! s(s + 1)...(s + 2j - 2) far^(1 - 2j), without the common s / far.
     nested: Any = 0.0
     for j in range(len(BERNOULLI), 0, -1):
-        following = nested * ((s + (2 * j - 1)) * (s + 2 * j)) * square
+        following = nested * ((rising + (2 * j - 1)) * (rising + 2 * j)) * square
         nested = BERNOULLI[j - 1] / math.factorial(2 * j) + following
-    total = xp.pow(far, 1.0 - s) * (1.0 / (s - 1.0) + inverse * (0.5 + s * inverse * nested))
+    total = xp.pow(far, 1.0 - s) * (1.0 / (s - 1.0) + inverse * (0.5 + rising * inverse * nested))
     for k in range(terms - 1, -1, -1):
         total = total + xp.pow(q + float(k), -s)
     return total
@@ -147,15 +150,16 @@ def zeta(xp: Any, x: Any, q: Any) -> Any:
     >>> zeta(xp, xp.asarray([2.0, 3.0]), xp.asarray(1.0))
     array([1.64493407, 1.2020569 ])
     """
-    largest = 709.7 if is_double(xp, x) else 88.7  # logarithm of the largest number
+    # The logarithm of the largest number; an exponent at which 10^-exponent has vanished.
+    largest, vanishing = (709.7, 400.0) if is_double(xp, x) else (88.7, 60.0)
     inside = (x > 1.0) & (x < math.inf) & (q > 0.0)
     exponent = xp.where(inside, x, 2.0)
     base = xp.where(inside, q, 1.0)
-    fits = -exponent * xp.log(xp.minimum(base, 1.0)) < largest
-    value = _hurwitz(xp, exponent, xp.where(fits, base, 1.0))
+    fits = -xp.log(xp.minimum(base, 1.0)) < largest / exponent
+    value = _hurwitz(xp, exponent, xp.where(fits, base, 1.0), xp.minimum(exponent, vanishing))
     pole = (x == 1.0) | ((x > 1.0) & (q <= 0.0) & (fraction(xp, xp.abs(q)) == 0.0))
-    infinite = pole | (inside & ~fits)
-    return xp.where(xp.isnan(x + q) | ~(inside | infinite), math.nan, xp.where(infinite, math.inf, value))
+    value = xp.where(inside, xp.where(fits, value, math.inf), math.nan)
+    return xp.where(xp.isnan(x) | xp.isnan(q), math.nan, xp.where(pole, math.inf, value))
 
 
 def _cotangent_polynomial(n: int) -> tuple[float, ...]:
@@ -214,7 +218,7 @@ def polygamma(xp: Any, n: int, x: Any) -> Any:
     closest = math.exp((math.log(factorial) - (709.7 if double else 88.7)) / (n + 1))
     closest = max(closest, 5.6e-309 if double else 3.0e-39)
     y = xp.where(negative, size + 1.0, x)
-    core = (sign * factorial) * _hurwitz(xp, float(n + 1), xp.maximum(y, closest))
+    core = (sign * factorial) * _hurwitz(xp, float(n + 1), xp.maximum(y, closest), float(n + 1))
     offset = xp.where(negative, _nearest_offset(xp, x), x)
     pole = (x < 0.5) & (xp.abs(offset) < closest)
     cotangent = _cotangent_pi(xp, xp.where(negative & ~pole, offset, 0.5))

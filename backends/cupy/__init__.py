@@ -1,0 +1,68 @@
+"""The CuPy backend: arrays on CUDA devices. CuPy is imported when the first array needs it, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nnx.errors import BackendError
+
+from . import diagnosis
+
+__all__ = ["CupyBackend"]
+
+
+class CupyBackend:
+    """Arrays of CuPy 14 or newer, on CUDA devices.
+
+    New arrays are born on CuPy's current device unless a device is given: its number, or a `cupy.cuda.Device`.
+    """
+
+    name = "cupy"
+    writable = True
+    on_host = False
+    kernels: Mapping[str, Any] = {}
+
+    def __init__(self) -> None:
+        try:
+            import cupy
+
+            from .indexing import EXTENSIONS as indexing
+            from .namespace import xp
+            from .special import EXTENSIONS as special
+        except ImportError as error:
+            raise BackendError(
+                f"backend 'cupy' is installed, but does not import: {error}. "
+                "Run `python -m nnx doctor` for what is installed, then reinstall CuPy."
+            ) from error
+        self._cupy = cupy
+        self.xp = xp
+        self.array_types = (cupy.ndarray,)
+        self.extensions: Mapping[str, Callable] = {**indexing, **special}
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return diagnosis.unavailable()
+
+    @classmethod
+    def diagnosis(cls) -> dict[str, Any]:
+        """Return the installed packages, the driver and the devices, without importing CuPy."""
+        return diagnosis.report()
+
+    def asarray(self, obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+        if not isinstance(obj, self.array_types):
+            return self.xp.asarray(obj, dtype=dtype, device=device, copy=copy)
+        home = obj.device if device is None else self._cupy.cuda.Device(device)
+        # Casts and copies run on CuPy's current device, so that has to be the array's.
+        with home:
+            if obj.device != home:
+                if copy is False:
+                    raise ValueError("asarray: an array cannot move to another device with copy=False.")
+                obj, copy = obj.copy(), None
+            return self.xp.asarray(obj, dtype=dtype, copy=copy)
+
+    def to_numpy(self, x: Any) -> Any:
+        return self._cupy.asnumpy(x)
+
+    def synchronize(self) -> None:
+        self._cupy.cuda.Device().synchronize()

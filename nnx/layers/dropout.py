@@ -1,0 +1,35 @@
+"""Dropout as a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..functional.dropout import dropout
+from .module import Module
+
+
+class Dropout(Module):
+    """Drop elements at random while training. See `nnx.functional.dropout`.
+
+    Parameters
+    ----------
+    p
+        The probability of an element to be set to 0.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> nnx.Dropout(0.2).eval()(np.ones(3))
+    array([1., 1., 1.])
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"Dropout: expected a probability p from 0 to 1, got {p!r}.")
+        self.p = p
+
+    def forward(self, input: Any) -> Any:
+        return dropout(input, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,314 @@
+"""`Module`: the base class of layers, networks and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..autodiff import Buffer, Parameter
+from ..backend import available_backends, get_backend, load_backend, to_numpy
+from ..dtypes import dtype_name
+from ..errors import WeightsError
+
+
+class Module:
+    """A plain object that has parameters and computes something in `forward`.
+
+    Assign parameters, buffers and other modules to attributes in ``__init__``; they are found in the order of assignment.
+    Reading ``self.weight`` gives the raw array of a parameter, or its tracked leaf while recording; assigning an array
+    writes into the parameter, and assigning a `Parameter` ties it. No call of ``super().__init__()`` is needed.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> class Scale(nnx.Module):
+    ...     def __init__(self, size):
+    ...         self.factor = nnx.Parameter(np.ones(size, dtype="float32"))
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> Scale(2)(np.asarray([1.0, 2.0], dtype="float32"))
+    array([1., 2.], dtype=float32)
+    """
+
+    _parameters: dict[str, Parameter]
+    _buffers: dict[str, Buffer]
+    _modules: dict[str, Module]
+    _hooks: dict[int, Callable]
+    training: bool
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Module:
+        self = super().__new__(cls)
+        self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _hooks={}, training=True)
+        return self
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; every subclass defines it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward(self, ...).")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        output = self.forward(*args, **kwargs)
+        if self._hooks:
+            for hook in tuple(self._hooks.values()):
+                changed = hook(self, args, output)
+                if changed is not None:
+                    output = changed
+        return output
+
+    # ---- attributes
+
+    def __getattr__(self, name: str) -> Any:  # only for names that are no ordinary attribute
+        own = self.__dict__
+        parameter = own["_parameters"].get(name)
+        if parameter is not None:
+            return parameter.read()
+        if name in own["_modules"]:
+            return own["_modules"][name]
+        if name in own["_buffers"]:
+            return own["_buffers"][name].value
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        registries = (self._parameters, self._buffers, self._modules)
+        if isinstance(value, (Parameter, Buffer, Module)):
+            kind = 0 if isinstance(value, Parameter) else 1 if isinstance(value, Buffer) else 2
+            self.__dict__.pop(name, None)
+            for k, registry in enumerate(registries):
+                if k != kind:
+                    registry.pop(name, None)
+            registries[kind][name] = value  # type: ignore[assignment]
+        elif name in self._parameters and value is not None:
+            self._parameters[name].value = value
+        elif name in self._buffers and value is not None:
+            self._buffers[name].value = value
+        else:
+            for registry in registries:
+                registry.pop(name, None)
+            self.__dict__[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        for registry in (self._parameters, self._buffers, self._modules):
+            if name in registry:
+                del registry[name]
+                return
+        super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
+
+    def parameter(self, name: str) -> Parameter:
+        """Return the `Parameter` of a dotted name, such as ``"0.weight"``."""
+        path, _, last = name.rpartition(".")
+        module = self.module(path)
+        if last not in module._parameters:
+            known = ", ".join(n for n, _ in self.named_parameters()) or "none"
+            raise AttributeError(f"{type(self).__name__} has no parameter {name!r}; it has {known}.")
+        return module._parameters[last]
+
+    def module(self, name: str) -> Module:
+        """Return the module of a dotted name; the empty name is this module."""
+        found = self
+        for part in name.split(".") if name else ():
+            if part not in found._modules:
+                raise AttributeError(f"{type(self).__name__} has no module {name!r}.")
+            found = found._modules[part]
+        return found
+
+    # ---- what is inside
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield this module and all inside it with their dotted names, each once."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            name, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield name, module
+            stack += [(f"{name}.{key}" if name else key, child) for key, child in reversed(module._modules.items())]
+
+    def modules(self) -> Iterator[Module]:
+        """Yield this module and all inside it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def children(self) -> Iterator[Module]:
+        """Yield the modules directly inside this one."""
+        return iter(dict.fromkeys(self._modules.values()))
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """Yield every parameter with its dotted name; a tied one once, under its first name."""
+        seen: set[Parameter] = set()
+        for name, parameter in self._all("_parameters", prefix):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield name, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield every parameter, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Buffer]]:
+        """Yield every buffer with its dotted name."""
+        return self._all("_buffers", prefix)
+
+    def buffers(self) -> Iterator[Buffer]:
+        """Yield every buffer."""
+        return (buffer for _, buffer in self.named_buffers())
+
+    def _all(self, registry: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for path, module in self.named_modules(prefix):
+            for name, item in module.__dict__[registry].items():
+                yield (f"{path}.{name}" if path else name), item
+
+    def __nnx_parameters__(self) -> dict[str, Parameter]:
+        """The parameters by name; how transforms and optimizers know a module."""
+        found = dict(self.named_parameters())
+        for name, parameter in found.items():
+            parameter.name = name
+        return found
+
+    # ---- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the raw arrays of all parameters and buffers by dotted name (not copies; a tied one under each name)."""
+        state = {}
+        for path, module in self.named_modules():
+            for name, item in (*module._parameters.items(), *module._buffers.items()):
+                state[f"{path}.{name}" if path else name] = item.value
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Write arrays into the parameters and buffers of the same names. A failed load changes nothing.
+
+        Parameters
+        ----------
+        state
+            Arrays by dotted name, of any backend.
+        strict
+            Whether missing and unexpected names are errors. Shapes and dtypes always are.
+
+        Raises
+        ------
+        WeightsError
+            Listing every problem at once.
+        """
+        own = dict(self._all("_parameters")) | dict(self._all("_buffers"))
+        problems = []
+        if strict:
+            problems += [f"missing: {name} {tuple(own[name].value.shape)}" for name in own if name not in state]
+            problems += [f"unexpected: {name}" for name in state if name not in own]
+        for name, item in own.items():
+            if name not in state:
+                continue
+            new, old = state[name], item.value
+            if tuple(new.shape) != tuple(old.shape):
+                problems.append(f"{name}: expected shape {tuple(old.shape)}, got {tuple(new.shape)}")
+            elif dtype_name(new.dtype) != dtype_name(old.dtype):
+                problems.append(f"{name}: expected dtype {dtype_name(old.dtype)}, got {dtype_name(new.dtype)}")
+        if problems:
+            raise WeightsError(
+                f"the weights do not fit {type(self).__name__} ({len(problems)} problems, nothing was loaded):\n  "
+                + "\n  ".join(problems)
+            )
+        for name, item in own.items():
+            if name in state:
+                old = item.value
+                item.value = get_backend(old).asarray(to_numpy(state[name]), dtype=old.dtype)
+
+    # ---- modes
+
+    def train(self, mode: bool = True) -> Module:
+        """Put this module and all inside it into training mode (dropout drops); return it."""
+        for module in self.modules():
+            module.__dict__["training"] = bool(mode)
+        return self
+
+    def eval(self) -> Module:
+        """Put this module and all inside it into evaluation mode; return it."""
+        return self.train(False)
+
+    def freeze(self) -> Module:
+        """Stop training all its parameters; return it."""
+        for parameter in self.parameters():
+            parameter.trainable = False
+        return self
+
+    def unfreeze(self) -> Module:
+        """Train all its parameters again; return it."""
+        for parameter in self.parameters():
+            parameter.trainable = True
+        return self
+
+    def to(self, target: str) -> Module:
+        """Move parameters and buffers to a backend (``"cupy"``) or cast them to a dtype (``"float64"``); return it."""
+        if target in ("float16", "bfloat16", "float32", "float64"):
+
+            def convert(raw: Any) -> Any:
+                xp = get_backend(raw).xp
+                return xp.astype(raw, getattr(xp, target)) if "float" in dtype_name(raw.dtype) else raw
+
+        elif target in available_backends() or target == "strict":
+            backend = load_backend(target)
+
+            def convert(raw: Any) -> Any:
+                return raw if isinstance(raw, backend.array_types) else backend.asarray(to_numpy(raw))
+
+        else:
+            names = ", ".join(map(repr, available_backends()))
+            raise ValueError(f"to: expected a backend ({names}) or a floating-point dtype, got {target!r}.")
+        for parameter in self.parameters():
+            parameter.move(convert(parameter.value))
+        for buffer in self.buffers():
+            buffer._data = convert(buffer.value)
+        return self
+
+    def apply(self, function: Callable[[Module], Any]) -> Module:
+        """Call `function` on every module inside and on this one; return it."""
+        for module in reversed(list(self.modules())):
+            function(module)
+        return self
+
+    def register_forward_hook(self, hook: Callable[[Module, tuple, Any], Any]) -> Callable[[], None]:
+        """Call ``hook(module, args, output)`` after every forward pass; what it returns, unless None, replaces the output.
+
+        Returns
+        -------
+        callable
+            Call it to remove the hook.
+        """
+        key = max(self._hooks, default=-1) + 1
+        self._hooks[key] = hook
+
+        def remove() -> None:
+            self._hooks.pop(key, None)
+
+        return remove
+
+    # ---- text
+
+    def extra_repr(self) -> str:
+        """The arguments to show in the representation; subclasses define it."""
+        return ""
+
+    def __repr__(self) -> str:
+        head = type(self).__name__
+        if not self._modules:
+            return f"{head}({self.extra_repr()})"
+        lines = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()]
+        return "\n".join([f"{head}({self.extra_repr()}", *lines, ")"])
+
+    def summary(self) -> str:
+        """Return a table of all modules that have parameters, with shapes and counts."""
+        rows = [("layer", "type", "parameters", "shapes")]
+        for path, module in self.named_modules():
+            if module._parameters:
+                shapes = ", ".join(f"{n} {p.shape}" for n, p in module._parameters.items())
+                count = sum(p.size for p in module._parameters.values())
+                rows.append((path or "(self)", type(module).__name__, f"{count:,}", shapes))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        lines = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip() for a, b, c, d in rows]
+        total = sum(p.size for p in self.parameters())
+        trainable = sum(p.size for p in self.parameters() if p.trainable)
+        return "\n".join([*lines, f"{total:,} parameters, {trainable:,} of them trainable"])
+
+

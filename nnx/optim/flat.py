@@ -1,0 +1,78 @@
+"""Flat storage: the parameters of one dtype in one array, so that an optimizer runs over long vectors.
+
+Values and gradients of the parameters become views into two flat arrays with the same layout; optimizers keep their state
+in more of them. Offsets are multiples of 256 bytes and the gaps hold zeros. A parameter that is moved elsewhere (by
+``Module.to``, or by another optimizer) makes its storage stale, and its optimizer builds a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..autodiff import Parameter
+from ..backend import device, get_backend
+from ..dtypes import dtype_name
+
+_ALIGNMENT = 256  # bytes
+_BLOCK = 64 * 1024  # bytes of one array that an update handles at a time: all the arrays it needs fit the cache
+
+
+class FlatStorage:
+    """Some parameters of one backend, device and dtype in one flat array."""
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self.parameters = list(parameters)
+        first = self.parameters[0].value
+        self.xp = get_backend(first).xp
+        self.dtype, self.device = first.dtype, device(first)
+        itemsize = _itemsize(self.dtype)
+        step = _ALIGNMENT // itemsize
+        self.offsets, total = [], 0
+        for parameter in self.parameters:
+            self.offsets.append(total)
+            total += -(-parameter.size // step) * step
+        self.size = total
+        self.block = _BLOCK // itemsize
+        self.stale = False
+        self.values = self.new_array()
+        self.grads = self.new_array()
+        for parameter, offset in zip(self.parameters, self.offsets, strict=True):
+            view = self.view(self.values, parameter, offset)
+            view[...] = parameter.value
+            parameter.move(view, self.view(self.grads, parameter, offset), self)
+
+    def new_array(self) -> Any:
+        """Return zeros of the storage's layout, e.g. for a state of an optimizer."""
+        return self.xp.zeros(self.size, dtype=self.dtype, device=self.device)
+
+    def view(self, array: Any, parameter: Parameter, offset: int) -> Any:
+        """Return the piece of a flat array that belongs to a parameter, in its shape."""
+        return self.xp.reshape(array[offset : offset + parameter.size], parameter.shape)
+
+    def pieces(self, touched: Sequence[bool], state: Sequence[Any]) -> list[tuple[Any, Any, list[Any]]]:
+        """Return views (values, gradients, states) that cover the touched parameters, each small enough for the cache."""
+        ranges: list[tuple[int, int]] = []
+        ends = [*self.offsets[1:], self.size]
+        for flag, start, stop in zip(touched, self.offsets, ends, strict=True):
+            if flag and ranges and ranges[-1][1] == start:
+                ranges[-1] = (ranges[-1][0], stop)
+            elif flag:
+                ranges.append((start, stop))
+        blocks = [slice(i, min(i + self.block, stop)) for start, stop in ranges for i in range(start, stop, self.block)]
+        return [(self.values[b], self.grads[b], [array[b] for array in state]) for b in blocks]
+
+
+def _itemsize(dtype: Any) -> int:
+    name = dtype_name(dtype)
+    return 16 if name == "complex128" else 8 if name in ("float64", "complex64") else 4 if name == "float32" else 2
+
+
+def storages(parameters: Sequence[Parameter]) -> list[FlatStorage]:
+    """Put parameters into flat storage, one for each backend, device and dtype."""
+    kinds: dict[Any, list[Parameter]] = {}
+    for parameter in parameters:
+        value = parameter.value
+        key = (get_backend(value).name, str(device(value)), dtype_name(value.dtype))
+        kinds.setdefault(key, []).append(parameter)
+    return [FlatStorage(group) for group in kinds.values()]

@@ -1,0 +1,362 @@
+"""`Optimizer`: groups of parameters, their state, and how one rule runs over all of them.
+
+A subclass gives its defaults, the names of its state arrays, and one elementwise rule in Array API code. Where a library's
+views write through (NumPy, CuPy), the rule runs over flat vectors, a cache-sized block at a time; elsewhere, per tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..autodiff import Array, Parameter
+from ..backend import get_backend, to_numpy
+from ..errors import WeightsError
+from .flat import FlatStorage, storages
+
+
+class Group:
+    """Parameters that share their options."""
+
+    def __init__(self, named: dict[str, Parameter], options: dict[str, Any]) -> None:
+        self.names = list(named)
+        self.parameters = list(named.values())
+        self.options = options
+        self.scales: tuple[float, ...] = ()
+
+
+class _Flat:
+    """The parameters of a group that share a flat storage, with their states in the same layout."""
+
+    def __init__(self, group: Group, names: list[str], storage: FlatStorage, state: list[Any]) -> None:
+        self.group = group
+        self.names = names
+        self.storage = storage
+        self.state = state
+        self.everything = storage.pieces([True] * len(names), state)
+        self.slots = [p._slot for p in storage.parameters]
+
+    def named_state(self) -> dict[str, list[Any]]:
+        view, layout = self.storage.view, zip(self.names, self.storage.parameters, self.storage.offsets, strict=True)
+        return {name: [view(a, parameter, offset) for a in self.state] for name, parameter, offset in layout}
+
+
+class Optimizer:
+    """The base class of optimizers.
+
+    Parameters
+    ----------
+    parameters
+        A module; an iterable of parameters, or of pairs (name, parameter); or an iterable of dicts, one per group, with the
+        key ``"params"`` and options that differ from the defaults.
+    **options
+        The defaults of the options, by the subclass.
+
+    Notes
+    -----
+    Subclasses set `state_names` and define ``update(xp, p, g, state, options, lr, t) -> (p, state)``, where `t` counts a
+    parameter's steps from 1. The rule may use augmented assignment (``p -= ...``), which changes flat arrays in place. A
+    rule that is faster on a multiple of a state, such as a sum instead of a mean, keeps it divided by its `state_scales`.
+    """
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Any, **options: Any) -> None:
+        self.defaults = options
+        self.groups = [Group(named, {**options, **own}) for named, own in _grouped(parameters, type(self).__name__)]
+        names = [name for group in self.groups for name in group.names]
+        members = [p for group in self.groups for p in group.parameters]
+        _check_members(type(self).__name__, names, members, self.groups, options)
+        for group in self.groups:
+            self.check_options(group.options)
+        self.steps = 0
+        self._steps_of: dict[str, int] = dict.fromkeys(names, 0)
+        self._state: dict[str, list[Any]] = {}
+        self._flat: list[_Flat] = []
+
+    # ---- for subclasses
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise if an option has an impossible value."""
+        check_lr(type(self).__name__, options["lr"])
+
+    def state_scales(self, options: Mapping[str, Any]) -> tuple[float, ...]:
+        """What the states that `update` sees have to be multiplied with."""
+        return (1.0,) * len(self.state_names)
+
+    def update(
+        self, xp: Any, p: Any, g: Any, state: list[Any], options: Mapping[str, Any], lr: float, t: int
+    ) -> tuple[Any, list[Any]]:
+        """Return the new values of a piece of the parameters and of their state."""
+        raise NotImplementedError
+
+    # ---- use
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step (of the first group)."""
+        return self._lr(self.groups[0])
+
+    def step(self, grads: Any = None) -> Any:
+        """Change the parameters by one step.
+
+        Parameters
+        ----------
+        grads
+            None to use the gradients that ``backward()`` left in the parameters; or gradients by name, as
+            `nnx.value_and_grad` returns them; or a closure that recomputes the loss and calls ``backward()``.
+
+        Returns
+        -------
+        The result of the closure, if one was given.
+        """
+        result = None
+        if callable(grads):
+            result = grads()
+        elif grads is not None:
+            self._take(grads)
+        self._ensure_state()
+        for group in self.groups:
+            self._rescale(group)
+        for flat in self._flat:
+            self._step_flat(flat)
+        if self._state:
+            for group in self.groups:
+                for name, parameter in zip(group.names, group.parameters, strict=True):
+                    if parameter.grad is not None and name in self._state:
+                        self._step_alone(name, parameter, group)
+        self.steps += 1
+        if grads is not None and not callable(grads):
+            self.zero_grad()
+        return result
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for group in self.groups:
+            for parameter in group.parameters:
+                parameter._slot.grad = None
+
+    def _lr(self, group: Group) -> float:
+        lr = group.options["lr"]
+        return float(lr(self.steps)) if callable(lr) else lr
+
+    def _take(self, grads: Any) -> None:
+        named = {n: p for group in self.groups for n, p in zip(group.names, group.parameters, strict=True)}
+        if not isinstance(grads, Mapping):
+            grads = dict(zip(named, grads, strict=True))
+        unknown = [name for name in grads if name not in named]
+        if unknown:
+            raise KeyError(
+                f"{type(self).__name__}.step: no parameter is named {', '.join(map(repr, unknown))}; the names are "
+                f"{', '.join(named)}."
+            )
+        for name, parameter in named.items():
+            found = grads.get(name)
+            parameter.grad = found._data if isinstance(found, Array) else found
+
+    # ---- the update
+
+    def _step_flat(self, flat: _Flat) -> None:
+        counts, names, slots = self._steps_of, flat.names, flat.slots
+        group, storage = flat.group, flat.storage
+        touched = [slot.grad is not None for slot in slots]
+        taken = set()
+        for name, flag in zip(names, touched, strict=True):
+            if flag:
+                counts[name] += 1
+                taken.add(counts[name])
+        lr = self._lr(group)
+        for t in taken:
+            if len(taken) == 1 and all(touched):
+                pieces = flat.everything
+            else:
+                now = [flag and counts[n] == t for n, flag in zip(names, touched, strict=True)]
+                pieces = storage.pieces(now, flat.state)
+            for p, g, state in pieces:
+                new_p, new_state = self.update(storage.xp, p, g, state, group.options, lr, t)
+                if new_p is not p:
+                    p[...] = new_p
+                for old, new in zip(state, new_state, strict=True):
+                    if new is not old:
+                        old[...] = new
+        for parameter, flag in zip(storage.parameters, touched, strict=True):
+            if flag:
+                parameter.changed()
+
+    def _step_alone(self, name: str, parameter: Parameter, group: Group) -> None:
+        xp = get_backend(parameter.value).xp
+        self._steps_of[name] += 1
+        p = xp.asarray(parameter.value, copy=True)
+        lr, t = self._lr(group), self._steps_of[name]
+        new, state = self.update(xp, p, parameter.grad, self._state[name], group.options, lr, t)
+        self._state[name] = list(state)
+        parameter._data = new
+        parameter.changed()
+
+    def _rescale(self, group: Group) -> None:
+        """Keep the true states when an option that their scale depends on has changed."""
+        scales = self.state_scales(group.options)
+        if scales == group.scales:
+            return
+        for old, new, k in zip(group.scales, scales, range(len(scales)), strict=False):
+            if old != new:
+                for name, arrays in self._named_state().items():
+                    if name in group.names:
+                        arrays[k] *= old / new
+        group.scales = scales
+
+    # ---- state
+
+    def _ensure_state(self) -> None:
+        """Lay out parameters and state, at the first step and whenever a parameter has moved since."""
+        if (self._flat or self._state) and not any(flat.storage.stale for flat in self._flat):
+            return
+        known = self._named_state()
+        self._flat, self._state = [], {}
+        for group in self.groups:
+            name_of = dict(zip(group.parameters, group.names, strict=True))
+            for storage in storages([p for p in group.parameters if get_backend(p.value).writable]):
+                names = [name_of[p] for p in storage.parameters]
+                self._flat.append(_Flat(group, names, storage, [storage.new_array() for _ in self.state_names]))
+            for name, parameter in zip(group.names, group.parameters, strict=True):
+                if not get_backend(parameter.value).writable:
+                    xp = get_backend(parameter.value).xp
+                    self._state[name] = [xp.zeros_like(parameter.value) for _ in self.state_names]
+        for name, arrays in self._named_state().items():
+            self._put_state(name, arrays, known.get(name, arrays))
+
+    def _put_state(self, name: str, arrays: list[Any], new: list[Any]) -> None:
+        """Write new values into the state of one parameter."""
+        if name in self._state:
+            self._state[name] = [_like(n, a) for n, a in zip(new, arrays, strict=True)]
+        else:
+            for array, n in zip(arrays, new, strict=True):
+                if n is not array:
+                    array[...] = _like(n, array)
+
+    def _named_state(self) -> dict[str, list[Any]]:
+        found = dict(self._state)
+        for flat in self._flat:
+            found.update(flat.named_state())
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state by name: ``{"steps": int, "parameters": {name: {"step": int, <state name>: array}}}``."""
+        self._ensure_state()
+        named, entries = self._named_state(), {}
+        for group in self.groups:
+            scales = self.state_scales(group.options)
+            for name in group.names:
+                true = [array * scale for array, scale in zip(named[name], scales, strict=True)]
+                entries[name] = {"step": self._steps_of[name], **dict(zip(self.state_names, true, strict=True))}
+        return {"steps": self.steps, "parameters": entries}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the state that `state_dict` returned. A failed load changes nothing.
+
+        Raises
+        ------
+        WeightsError
+            Listing every missing, unexpected or misshapen entry.
+        """
+        self._ensure_state()
+        own, entries = self._named_state(), state["parameters"]
+        problems = [f"missing: {name}" for name in own if name not in entries]
+        problems += [f"unexpected: {name}" for name in entries if name not in own]
+        for name, arrays in own.items():
+            for key, array in zip(self.state_names, arrays, strict=True):
+                found = entries.get(name, {}).get(key)
+                if name in entries and (found is None or tuple(found.shape) != tuple(array.shape)):
+                    got = "nothing" if found is None else tuple(found.shape)
+                    problems.append(f"{name}, {key}: expected shape {tuple(array.shape)}, got {got}")
+        if problems:
+            raise WeightsError(
+                f"the state does not fit {type(self).__name__} ({len(problems)} problems, nothing was loaded):\n  "
+                + "\n  ".join(problems)
+            )
+        self.steps = int(state["steps"])
+        for group in self.groups:
+            scales = self.state_scales(group.options)
+            for name in group.names:
+                self._steps_of[name] = int(entries[name]["step"])
+                new = [entries[name][key] / scale for key, scale in zip(self.state_names, scales, strict=True)]
+                self._put_state(name, own[name], new)
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{k}={v!r}" for k, v in self.defaults.items())
+        count = sum(len(group.parameters) for group in self.groups)
+        return f"{type(self).__name__}({count} parameters, {options})"
+
+
+def _like(array: Any, like: Any) -> Any:
+    return get_backend(like).asarray(to_numpy(array), dtype=like.dtype)
+
+
+# ------------------------------------------------------------------ arguments
+
+
+def _grouped(parameters: Any, label: str) -> list[tuple[dict[str, Parameter], dict[str, Any]]]:
+    """Return (named parameters, own options) for each group."""
+    if hasattr(type(parameters), "__nnx_parameters__"):
+        return [(dict(parameters.__nnx_parameters__()), {})]
+    if isinstance(parameters, Parameter):
+        raise TypeError(f"{label}: expected a module or an iterable of parameters, got one Parameter; pass [parameter].")
+    items = list(parameters.items()) if isinstance(parameters, Mapping) else list(parameters)
+    if items and all(isinstance(item, Mapping) for item in items):
+        groups = []
+        for item in items:
+            own = {k: v for k, v in item.items() if k != "params"}
+            if "params" not in item:
+                raise KeyError(f'{label}: a group needs the key "params"; got {", ".join(map(repr, item))}.')
+            groups.append((_named(item["params"], label, start=sum(len(g[0]) for g in groups)), own))
+        return groups
+    return [(_named(items, label), {})]
+
+
+def _named(parameters: Any, label: str, start: int = 0) -> dict[str, Parameter]:
+    if hasattr(type(parameters), "__nnx_parameters__"):
+        return dict(parameters.__nnx_parameters__())
+    named: dict[str, Parameter] = {}
+    for k, item in enumerate(parameters):
+        name, parameter = item if isinstance(item, tuple) else (getattr(item, "name", "") or str(start + k), item)
+        if not isinstance(parameter, Parameter):
+            raise TypeError(
+                f"{label}: expected parameters, got {type(parameter).__name__}. Pass the module itself, or "
+                "module.parameters()."
+            )
+        if name in named:
+            raise ValueError(f"{label}: two parameters are named {name!r}; pass each once.")
+        named[name] = parameter
+    return named
+
+
+def _check_members(
+    label: str, names: list[str], members: list[Parameter], groups: list[Group], options: Mapping[str, Any]
+) -> None:
+    if not members:
+        raise ValueError(f"{label}: got no parameters. Pass a module that has some, or module.parameters().")
+    if len(set(members)) < len(members):
+        twice = next(n for n, p in zip(names, members, strict=True) if members.count(p) > 1)
+        raise ValueError(f"{label}: parameter {twice!r} appears twice; a parameter may be in one group only.")
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise ValueError(f"{label}: two groups have a parameter named {twice!r}; pass pairs of distinct names.")
+    for group in groups:
+        unknown = [key for key in group.options if key not in options]
+        if unknown:
+            raise TypeError(f"{label}: unknown option {', '.join(map(repr, unknown))}; it has {', '.join(options)}.")
+
+
+def check_lr(label: str, lr: float | Callable[[int], float]) -> None:
+    """Raise unless `lr` is a positive number, zero, or a schedule."""
+    if not callable(lr):
+        check_range(label, "lr", lr, low=0.0)
+
+
+def check_range(label: str, name: str, value: Any, low: float, below: float | None = None) -> None:
+    """Raise unless low <= value (< below)."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not value >= low or (below is not None and not value < below):
+        bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
+        raise ValueError(f"{label}: expected {name} to be {bounds}, got {value!r}.")
+

@@ -1,0 +1,58 @@
+"""Losses and optimizers by name, as `Model` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import functional, optim
+from ..layers import Module
+
+LOSSES: dict[str, Callable] = {
+    "cross_entropy": functional.cross_entropy,
+    "mse": functional.mse_loss,
+}
+OPTIMIZERS: dict[str, Callable] = {
+    "sgd": optim.SGD,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+}
+
+
+def get_loss(loss: Any) -> Callable:
+    """Return a loss ``f(outputs, targets)``: the one of a name, a new one of a class, or a callable as it is."""
+    if isinstance(loss, str):
+        return _lookup(
+            "loss", loss, LOSSES, "a loss such as nnx.CrossEntropyLoss(), or a function of (outputs, targets)"
+        )
+    if isinstance(loss, type) and issubclass(loss, Module):
+        return loss()
+    if callable(loss):
+        return loss
+    raise TypeError(f"Model: expected loss as a name or a function of (outputs, targets), got {type(loss).__name__}.")
+
+
+def get_optimizer(optimizer: Any, net: Module) -> optim.Optimizer:
+    """Return an optimizer: a new one for a name or a function of the module, and an optimizer as it is."""
+    if isinstance(optimizer, optim.Optimizer):
+        return optimizer
+    if isinstance(optimizer, str):
+        make = _lookup("optimizer", optimizer, OPTIMIZERS, "an optimizer such as nnx.optim.SGD(net, lr=0.1)")
+    elif callable(optimizer):
+        make = optimizer
+    else:
+        raise TypeError(
+            f"Model: expected optimizer as a name, an optimizer, or a function that makes one for a module, got "
+            f"{type(optimizer).__name__}."
+        )
+    made = make(net)
+    if not hasattr(made, "step") or not hasattr(made, "zero_grad"):
+        raise TypeError(f"Model: expected the function for optimizer to return one, got {type(made).__name__}.")
+    return made
+
+
+def _lookup(kind: str, name: str, table: dict[str, Callable], alternative: str) -> Callable:
+    if name not in table:
+        known = ", ".join(map(repr, table))
+        raise ValueError(f"Model: unknown {kind} {name!r}: expected one of {known}, or {alternative}.")
+    return table[name]

@@ -1,0 +1,352 @@
+"""grad, value_and_grad, vjp, jvp, jacobian, hessian and hvp: values, structure, nesting and errors."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx import namespace
+from nnx.errors import DTypeError, ShapeError
+from tests.tolerances import assert_close
+
+Pair = namedtuple("Pair", "left right")
+A = np.asarray([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
+V = np.asarray([0.4, -1.2, 0.9])
+
+
+def total(x):
+    return namespace(x).sum(x)
+
+
+def energy(x):
+    """A smooth function of a vector whose Hessian is full."""
+    xp = namespace(x)
+    return xp.sum(xp.sin(x)) * xp.sum(x * x) + xp.prod(x)
+
+
+def is_raw(x):
+    return not isinstance(x, nnx.Array)
+
+
+# ------------------------------------------------------------------ grad and value_and_grad
+
+
+def test_grad_and_value(xp_backend):
+    x = xp_backend.array(V)
+    value, g = nnx.value_and_grad(lambda x: total(x**3))(x)
+    assert_close(value, np.asarray(np.sum(V**3)))
+    assert_close(g, 3 * V**2)
+    assert is_raw(value)
+    assert is_raw(g)
+    assert_close(nnx.grad(lambda x: total(x**3))(x), 3 * V**2)
+
+
+def test_argnums(xp_backend):
+    x, y = xp_backend.array(V), xp_backend.array(A)
+
+    def f(x, y, power, *, scale=1.0):
+        return total(namespace(x, y).matmul(y, x) ** power) * scale
+
+    dx = nnx.grad(f)(x, y, 2)
+    dy = nnx.grad(f, argnums=1)(x, y, 2)
+    both = nnx.grad(f, argnums=(1, 0))(x, y, 2, scale=2.0)
+    assert_close(dx, 2 * A.T @ (A @ V))
+    assert_close(dy, 2 * np.outer(A @ V, V))
+    assert isinstance(both, tuple)
+    assert_close(both[0], 4 * np.outer(A @ V, V))
+    assert_close(both[1], 4 * A.T @ (A @ V))
+    assert_close(nnx.grad(f, argnums=-2)(x, y, 2), 2 * np.outer(A @ V, V))
+    assert isinstance(nnx.grad(f, argnums=(0,))(x, y, 2), tuple)
+
+
+def test_has_aux(xp_backend):
+    x = xp_backend.array(V)
+
+    def f(x):
+        y = x * x
+        return total(y), {"y": y, "n": 3, "none": None, "pair": Pair(y, "text")}
+
+    (value, aux), g = nnx.value_and_grad(f, has_aux=True)(x)
+    assert_close(value, np.asarray(np.sum(V * V)))
+    assert_close(aux["y"], V * V)
+    assert is_raw(aux["y"])
+    assert is_raw(aux["pair"].left)
+    assert (aux["n"], aux["none"], aux["pair"].right) == (3, None, "text")
+    g2, aux2 = nnx.grad(f, has_aux=True)(x)
+    assert_close(g, 2 * V)
+    assert_close(g2, 2 * V)
+    assert_close(aux2["y"], V * V)
+
+
+def test_containers(xp_backend):
+    x, y = xp_backend.array(V), xp_backend.array(A)
+
+    def f(tree):
+        xp = namespace(tree["x"])
+        first, (second, _) = tree["rest"]
+        return xp.sum(first @ tree["x"]) + xp.sum(second.left * second.right)
+
+    tree = {"x": x, "rest": [y, (Pair(x, x), None)]}
+    g = nnx.grad(f)(tree)
+    assert list(g) == ["x", "rest"]
+    assert isinstance(g["rest"], list)
+    assert isinstance(g["rest"][1], tuple)
+    assert isinstance(g["rest"][1][0], Pair)
+    assert g["rest"][1][1] is None
+    assert_close(g["x"], A.sum(axis=0))
+    assert_close(g["rest"][0], np.broadcast_to(V, A.shape))
+    assert_close(g["rest"][1][0].left, V)
+
+
+def test_unused_arguments_get_zeros(xp_backend):
+    x, y = xp_backend.array(V), xp_backend.array(A, "float32")
+    gx, gy = nnx.grad(lambda x, y: total(x), argnums=(0, 1))(x, y)
+    assert_close(gx, np.ones(3))
+    assert_close(gy, np.zeros((2, 3), "float32"))
+    value, g = nnx.value_and_grad(lambda x: 3.0)(x)
+    assert value == 3.0
+    assert_close(g, np.zeros(3))
+    assert_close(nnx.grad(lambda x: nnx.stop_gradient(total(x)))(x), np.zeros(3))
+
+
+def test_python_numbers_become_default_floats():
+    g = nnx.grad(lambda x: x**3)(2.0)
+    assert_close(g, np.asarray(12.0, "float32"))
+
+
+def test_the_function_may_return_its_argument(xp_backend):
+    x = xp_backend.array(3.0)
+    value, g = nnx.value_and_grad(lambda x: x)(x)
+    assert_close(value, np.asarray(3.0))
+    assert_close(g, np.asarray(1.0))
+
+
+# ------------------------------------------------------------------ nesting
+
+
+def test_third_order(xp_backend):
+    f = nnx.grad(nnx.grad(nnx.grad(lambda x: x**5 + namespace(x).sin(x))))
+    x = 0.7
+    result = f(xp_backend.array(x))
+    assert is_raw(result)
+    assert_close(result, np.asarray(60 * x**2 - np.cos(x)))
+
+
+def test_perturbations_are_not_confused(xp_backend):
+    x = xp_backend.array(1.0)
+    assert_close(nnx.grad(lambda x: x * nnx.grad(lambda y: x + y)(xp_backend.array(1.0)))(x), np.asarray(1.0))
+    assert_close(nnx.grad(lambda x: nnx.grad(lambda y: x * y * y)(x))(x), np.asarray(4.0))
+
+    def inner(x):
+        return nnx.jvp(lambda y: x * y, (x,), (xp_backend.array(1.0),))[1]
+
+    assert_close(nnx.grad(lambda x: x * inner(x))(x), np.asarray(2.0))
+
+
+def test_closures_over_tracked_values(xp_backend):
+    outer = nnx.variable(xp_backend.array(V))
+    inner = nnx.grad(lambda x: total(x * x * outer))(xp_backend.array(V))
+    assert isinstance(inner, nnx.Array)
+    assert inner.tracked
+    total(inner).backward()
+    assert_close(outer.grad, 2 * V)
+
+
+def test_a_closure_that_does_not_matter_leaves_the_gradient_raw(xp_backend):
+    g = nnx.grad(lambda x: total(x * x))(xp_backend.array(V))
+    assert is_raw(g)
+
+
+def test_the_value_stays_tied_to_what_is_tracked_outside(xp_backend):
+    w = nnx.variable(xp_backend.array(2.0))
+    (value, aux), g = nnx.value_and_grad(lambda x: (w * total(x), w * 3.0), has_aux=True)(xp_backend.array(V))
+    assert value.tracked
+    assert aux.tracked
+    (value + aux + total(g)).backward()
+    assert_close(w.grad, np.asarray(V.sum() + 3.0 + 3.0))
+
+
+def test_gradient_penalty_on_parameters(xp_backend):
+    """Train on the norm of the gradient with respect to the input: second order through `record`."""
+    w = xp_backend.parameter(A)
+    x = xp_backend.array(V)
+
+    def penalty(weight, x):
+        def critic(x):
+            xp = namespace(x, weight)
+            return xp.sum(xp.tanh(weight @ x) ** 2)
+
+        g = nnx.grad(critic)(x)
+        xp = namespace(g)
+        return (xp.sqrt(xp.sum(g * g)) - 1.0) ** 2
+
+    with nnx.record():
+        loss = penalty(w.read(), x)
+    loss.backward()
+    numeric = np.empty_like(A)
+    for i in np.ndindex(A.shape):
+        step = np.zeros_like(A)
+        step[i] = 1e-5
+        numeric[i] = (penalty(A + step, V) - penalty(A - step, V)) / 2e-5
+    np.testing.assert_allclose(nnx.to_numpy(w.grad), numeric, rtol=1e-7, atol=1e-9)
+
+
+def test_grad_inside_record_leaves_parameters_alone(xp_backend):
+    w = xp_backend.parameter(V)
+    with nnx.record():
+        g = nnx.grad(lambda x: total(x * w.read()))(xp_backend.array(V))
+    assert w.grad is None
+    assert g.tracked
+    total(g * g).backward()
+    assert_close(w.grad, 2 * V)
+
+
+# ------------------------------------------------------------------ vjp and jvp
+
+
+def test_a_pullback_runs_many_times(xp_backend):
+    x, y = xp_backend.array(V), xp_backend.array(A)
+    out, pullback = nnx.vjp(lambda x, y: y @ x, x, y)
+    assert is_raw(out)
+    assert_close(out, A @ V)
+    for c in ([1.0, 0.0], [0.0, 2.0], [1.0, 0.0]):
+        dx, dy = pullback(xp_backend.array(c))
+        assert_close(dx, np.asarray(c) @ A)
+        assert_close(dy, np.outer(c, V))
+        assert is_raw(dx)
+
+
+def test_vjp_of_containers(xp_backend):
+    x = xp_backend.array(V)
+    out, pullback = nnx.vjp(lambda t: {"a": t["x"] * 2.0, "b": (t["x"] ** 2, None)}, {"x": x})
+    assert_close(out["b"][0], V**2)
+    (g,) = pullback({"a": x, "b": (x, None)})
+    assert_close(g["x"], 2 * V + 2 * V * V)
+
+
+def test_one_output_twice(xp_backend):
+    x = xp_backend.array(V)
+
+    def f(x):
+        y = x * x
+        return y, y
+
+    _, pullback = nnx.vjp(f, x)
+    ones = xp_backend.array(np.ones(3))
+    assert_close(pullback((ones, ones))[0], 4 * V)
+
+
+def test_jvp_against_finite_differences_and_the_jacobian(xp_backend):
+    x, v = xp_backend.array(V), xp_backend.array([0.3, 0.1, -2.0])
+
+    def f(x):
+        xp = namespace(x)
+        return xp.stack([energy(x), x[0] * x[1], xp.exp(x[2])])
+
+    out, tangent = nnx.jvp(f, (x,), (v,))
+    assert is_raw(out)
+    assert is_raw(tangent)
+    j = nnx.jacobian(f)(x)
+    assert_close(tangent, nnx.to_numpy(j) @ nnx.to_numpy(v))
+    h, d = 1e-6, nnx.to_numpy(v)
+    np.testing.assert_allclose(nnx.to_numpy(tangent), (f(V + h * d) - f(V - h * d)) / (2 * h), rtol=1e-7)
+
+
+def test_jvp_of_containers_and_constants(xp_backend):
+    x = xp_backend.array(V)
+    out, tangent = nnx.jvp(lambda t: {"y": t["x"] ** 2, "c": x}, ({"x": x},), ({"x": x},))
+    assert_close(tangent["y"], 2 * V * V)
+    assert_close(tangent["c"], np.zeros(3))
+    assert_close(out["c"], V)
+
+
+def test_jvp_is_linear_where_vjp_is(xp_backend):
+    z = np.asarray([1.0 + 2.0j, -0.5j])
+    v = np.asarray([0.3 - 1.0j, 2.0 + 0.1j])
+    _, tangent = nnx.jvp(lambda z: z * z, (xp_backend.array(z),), (xp_backend.array(v),))
+    assert_close(tangent, 2 * z * v)
+
+
+# ------------------------------------------------------------------ jacobian, hessian, hvp
+
+
+def test_jacobian_shapes(xp_backend):
+    x, y = xp_backend.array(V), xp_backend.array(A)
+    jx, jy = nnx.jacobian(lambda x, y: y * x, argnums=(0, 1))(x, y)
+    assert_close(jx, np.einsum("ij,jk->ijk", A, np.eye(3)))
+    assert_close(jy, np.einsum("j,ik,jl->ijkl", V, np.eye(2), np.eye(3)))
+    assert_close(nnx.jacobian(total)(x), np.ones(3))
+    assert_close(nnx.jacobian(lambda x: x[0:0])(x), np.zeros((0, 3)))
+    assert_close(nnx.jacobian(lambda x: y)(x), np.zeros((2, 3, 3)))
+
+
+def test_hessian_is_symmetric_and_right(xp_backend):
+    h = nnx.hessian(energy)(xp_backend.array(V))
+    found = nnx.to_numpy(h)
+    assert is_raw(h)
+    np.testing.assert_allclose(found, found.T, rtol=1e-12)
+    step = 1e-5
+    numeric = [(nnx.grad(energy)(V + step * e) - nnx.grad(energy)(V - step * e)) / (2 * step) for e in np.eye(3)]
+    np.testing.assert_allclose(found, numeric, rtol=1e-8)
+
+
+def test_hvp_is_the_hessian_times_the_vector(xp_backend):
+    v = np.asarray([1.0, -0.3, 0.2])
+    found = nnx.hvp(energy, (xp_backend.array(V),), (xp_backend.array(v),))
+    assert is_raw(found)
+    assert_close(found, nnx.to_numpy(nnx.hessian(energy)(xp_backend.array(V))) @ v)
+    primals, tangents = [(xp_backend.array(u), xp_backend.array(A)) for u in (V, v)]
+    a, b = nnx.hvp(lambda x, y: total(y @ x) * total(x), primals, tangents)
+    assert_close(b, np.ones((2, 1)) * (v * V.sum() + V * v.sum()))
+    assert a.shape == (3,)
+
+
+def test_hvp_of_a_linear_function_is_zero(xp_backend):
+    x = xp_backend.array(V)
+    assert_close(nnx.hvp(total, (x,), (x,)), np.zeros(3))
+    assert_close(nnx.hessian(total)(x), np.zeros((3, 3)))
+    assert_close(nnx.grad(lambda x: total(nnx.grad(total)(x)))(x), np.zeros(3))
+
+
+def test_hessian_of_a_hessian(xp_backend):
+    f = nnx.hessian(lambda x: total(nnx.hessian(lambda y: total(y**4))(x)))
+    assert_close(f(xp_backend.array(V)), 24 * np.eye(3))
+
+
+# ------------------------------------------------------------------ errors
+
+
+def test_what_grad_refuses(xp_backend):
+    x = xp_backend.array(V)
+    with pytest.raises(ShapeError, match=r"expected the function to return a single number, got shape \(3,\).*nnx.vjp"):
+        nnx.grad(lambda x: x * x)(x)
+    with pytest.raises(TypeError, match=r"expected a real number, got a complex one.*xp.real"):
+        nnx.grad(lambda x: total(x) * 1j)(x)
+    with pytest.raises(TypeError, match="expected the function to return a single number, got NoneType"):
+        nnx.grad(lambda x: None)(x)
+    with pytest.raises(DTypeError, match=r"expected floating-point numbers, got dtype int64. Cast it"):
+        nnx.grad(total)(xp_backend.array([1, 2]))
+    with pytest.raises(TypeError, match=r"argnums=2, but the function was called with 1 argument"):
+        nnx.grad(total, argnums=2)(x)
+    with pytest.raises(TypeError, match=r"argnums=-2, but the function was called with 1 argument"):
+        nnx.grad(total, argnums=-2)(x)
+    with pytest.raises(TypeError, match=r"use nnx\.asarray"):
+        nnx.grad(total)("text")
+
+
+def test_what_vjp_and_jvp_refuse(xp_backend):
+    x, y = xp_backend.array(V), xp_backend.array(A)
+    _, pullback = nnx.vjp(lambda x: (x, x), x)
+    with pytest.raises(ShapeError, match="expected 2 cotangents, as many as outputs, got 1"):
+        pullback(x)
+    with pytest.raises(ShapeError, match=r"expected a cotangent of shape \(3,\), got \(2, 3\)"):
+        pullback((x, y))
+    with pytest.raises(ShapeError, match="expected 1 tangents, as many as primals, got 2"):
+        nnx.jvp(total, (x,), (x, x))
+    with pytest.raises(ShapeError, match=r"hvp: expected a tangent of shape \(3,\), got \(2, 3\)"):
+        nnx.hvp(total, (x,), (y,))
+    with pytest.raises(TypeError, match="jacobian: expected the function to return an array, got tuple"):
+        nnx.jacobian(lambda x: (x, x))(x)
