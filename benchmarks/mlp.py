@@ -36,9 +36,7 @@ def contenders(sizes: tuple[int, int, int], batch: int, adam: bool) -> dict[str,
             optimizer.step()
         optimizer.zero_grad()
 
-    torch_net = torch.nn.Sequential(
-        torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes)
-    )
+    torch_net = torch.nn.Sequential(torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes))
     torch_net.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in net.state_dict().items()})
     torch_loss = torch.nn.CrossEntropyLoss()
     torch_optimizer = torch.optim.Adam(torch_net.parameters(), lr=1e-3, fused=True)

@@ -27,7 +27,11 @@ def cases() -> dict[str, dict[str, Any]]:
     }
     functions = {"tanh": (np.tanh, ns.tanh), "sum": (np.sum, ns.sum)}
     found: dict[str, dict[str, Any]] = {}
-    kinds = {"NumPy": (a, b), "untracked": (ns.asarray(a), ns.asarray(b)), "tracked": (nnx.variable(a), nnx.variable(b))}
+    kinds = {
+        "NumPy": (a, b),
+        "untracked": (ns.asarray(a), ns.asarray(b)),
+        "tracked": (nnx.variable(a), nnx.variable(b)),
+    }
     for name, operation in operations.items():
         found[name] = {k: _repeat(operation, x, y) for k, (x, y) in kinds.items()}
     for name, (raw, recorded) in functions.items():
@@ -63,7 +67,8 @@ def main() -> None:
         print(f"  over NumPy: untracked {over['untracked']:+.2f} µs, tracked {over['tracked']:+.2f} µs\n")
         rows.append({"operation": name, "over_numpy_us": over, "results": results})
     tracked = rows[0]["over_numpy_us"]["tracked"]
-    print(f"tracked addition: {tracked:.2f} µs over NumPy; gate {GATE} {'met' if tracked <= GATE else 'MISSED'}, goal {GOAL}")
+    verdict = "met" if tracked <= GATE else "MISSED"
+    print(f"tracked addition: {tracked:.2f} µs over NumPy; gate {GATE} {verdict}, goal {GOAL}")
     if options.save:
         print("written:", save("overhead", {"gate_us": GATE, "goal_us": GOAL, "rows": rows}).name)
 

@@ -19,12 +19,12 @@ from .autodiff import hessian as hessian
 from .autodiff import hvp as hvp
 from .autodiff import jacobian as jacobian
 from .autodiff import jvp as jvp
-from .autodiff import namespace as namespace
 from .autodiff import record as record
 from .autodiff import stop_gradient as stop_gradient
 from .autodiff import value_and_grad as value_and_grad
 from .autodiff import variable as variable
 from .autodiff import vjp as vjp
+from .autodiff.namespace import namespace as namespace
 from .backend import asarray as asarray
 from .backend import available_backends as available_backends
 from .backend import get_backend as get_backend

@@ -18,10 +18,10 @@ class GuestBackend:
     kernels: Mapping[str, Any] = {}
 
     def __init__(self, xp: Any, array: Any) -> None:
-        self.name = xp.__name__.removeprefix("array_api_compat.").partition(".")[0]
+        self.name: str = xp.__name__.removeprefix("array_api_compat.").partition(".")[0]
         self.xp = xp
-        self.array_types = (type(array),)
-        self.extensions = _EXTENSIONS.get(self.name, dict)()
+        self.array_types: tuple[type, ...] = (type(array),)
+        self.extensions: Mapping[str, Callable] = _EXTENSIONS.get(self.name, dict)()
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -16,8 +16,9 @@ class Kernel(Protocol):
     """A fast override of one primitive on one backend. All arrays it sees are raw.
 
     `supports` returns None, or the reason why this call has to take the reference. `forward` returns the output and
-    whatever `backward` needs; `backward` returns one gradient (or None) per array argument of the primitive. `needs` holds
-    None for arguments that want no gradient; the ``destination()`` of the others is an array to write it to, or None.
+    whatever `backward` needs; `backward` returns one gradient (or None) per array argument of the primitive. `needs`
+    holds None for arguments that want no gradient; the ``destination()`` of the others is an array to write it to, or
+    None.
     """
 
     def supports(self, *args: Any) -> str | None: ...
@@ -41,7 +42,8 @@ _initial_mode = _checked_mode(os.environ.get("NNX_KERNELS", "auto"), "NNX_KERNEL
 
 @contextmanager
 def use_kernels(mode: str) -> Iterator[None]:
-    """Switch the fast kernels within a ``with`` block: ``"off"``, ``"auto"``, or ``"require"`` (raise if one cannot run).
+    """Switch the fast kernels within a ``with`` block: ``"off"``, ``"auto"``, or ``"require"`` (raise if one cannot
+    run).
 
     The environment variable ``NNX_KERNELS`` sets the initial mode.
 

@@ -88,9 +88,7 @@ def _head(folder: Path) -> str | None:
     # A submodule never initialised is an empty folder, in which git would answer for the outer repository.
     if not (folder / ".git").exists():
         return None
-    done = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() or None
 
 
@@ -228,9 +226,7 @@ def _timed(library: str, what: str, run) -> Outcome:
     start = time.perf_counter()
     outcome = run()
     counts = ", ".join(
-        f"{outcome.count(state)} {state}"
-        for state in ("passed", "failed", "error", "skipped")
-        if outcome.count(state)
+        f"{outcome.count(state)} {state}" for state in ("passed", "failed", "error", "skipped") if outcome.count(state)
     )
     seconds = time.perf_counter() - start
     print(f"  {library}, {what}: {counts} of {len(outcome.states)} ({seconds:.0f} s)", flush=True)

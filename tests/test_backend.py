@@ -261,10 +261,14 @@ def test_a_wrong_number_of_threads_is_refused(n: Any) -> None:
 
 
 def test_the_environment_sets_the_threads_before_numpy_is_there() -> None:
-    code = (
-        "import nnx.backend, threadpoolctl; "
-        "print(nnx.backend.get_num_threads(), {p['num_threads'] for p in threadpoolctl.threadpool_info()})"
-    )
+    # The ground floor alone: the package above may have imported NumPy already, and with it BLAS.
+    code = f"""
+import sys, types
+sys.modules["nnx"] = package = types.ModuleType("nnx")
+package.__path__ = [{str(ROOT / "nnx")!r}]
+import nnx.backend, threadpoolctl
+print(nnx.backend.get_num_threads(), {{p["num_threads"] for p in threadpoolctl.threadpool_info()}})
+"""
     done = run(code, NNX_NUM_THREADS="1", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
     assert done.stdout.split() == ["1", "{1}"], done.stderr
 

@@ -206,8 +206,7 @@ def test_cuda_launchers_import_no_cupy():
     wrong = [
         str(found)
         for found in library_imports()
-        if found.importer.startswith("nnx.backends.cupy.launchers")
-        and found.target.split(".")[0] in ("cupy", "cupyx")
+        if found.importer.startswith("nnx.backends.cupy.launchers") and found.target.split(".")[0] in ("cupy", "cupyx")
     ]
     assert wrong == []
 

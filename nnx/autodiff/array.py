@@ -31,8 +31,8 @@ _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": 
 class Array:
     """An array of the Array API standard that can record what happens to it.
 
-    Made by `nnx.variable`, by the transforms, and by the functions of a differentiable namespace; each namespace has its
-    own subclass. Operators and indexing follow the standard. An array without a node behaves like a raw one.
+    Made by `nnx.variable`, by the transforms, and by the functions of a differentiable namespace; each namespace has
+    its own subclass. Operators and indexing follow the standard. An array without a node behaves like a raw one.
 
     In-place syntax (``y[i] = v``, ``y += 1``) computes a new array and rebinds this object to it, so that nothing saved
     for the backward pass ever changes.
@@ -266,7 +266,7 @@ def add_operators(cls: type[Array], names: dict[str, Any], operation: Any) -> No
         scope = {**names, "OP": operation(function)}
         for method, left, right in ((f"__{name}__", "self", "other"), (f"__r{name}__", "other", "self")):
             text = codegen.operation_source(rule, expression=f"x1 {symbol} x2")
-            header, _, body = text.partition("\n")
+            _, _, body = text.partition("\n")
             prefix = f"def {method}(self, other, /):\n    x1 = {left}; x2 = {right}\n"
             guard = "    if type(other) not in OPERANDS and not is_operand(other): return NotImplemented\n"
             setattr(cls, method, codegen.compile_function(prefix + guard + body, method, f"Array.{method}", scope))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..dtypes import is_complex
-from ..errors import ShapeError
+from ..dtypes import dtype_name, is_complex
+from ..errors import DTypeError, ShapeError
 from .tape import backpropagate, collect
 
 
@@ -26,10 +26,27 @@ def seed_for(array: Any, grad: Any, operation: str) -> Any:
                 "of it first, or pass the cotangent: y.backward(grad)."
             )
         return xp.ones_like(data)
-    raw = array._namespace.untracked(grad)
+    raw = cotangent_for(array, grad, False, operation)
     if raw.shape != data.shape:
         raise ShapeError(f"{operation}: expected a cotangent of shape {tuple(data.shape)}, got {tuple(raw.shape)}.")
-    return raw if raw.dtype == data.dtype else xp.astype(raw, data.dtype)
+    return raw
+
+
+def cotangent_for(output: Any, value: Any, recorded: bool, operation: str = "vjp") -> Any:
+    """Return a cotangent in the dtype of `output`: a differentiable array if it shall be `recorded`, else a raw one."""
+    namespace = output._namespace
+    if not hasattr(value, "dtype"):
+        value = namespace.raw.asarray(value, dtype=output.dtype, device=output.device)
+    elif not recorded or type(value) is not namespace.Array:
+        value = namespace.untracked(value, operation)
+    if value.dtype != output.dtype:
+        if is_complex(value.dtype) and not is_complex(output.dtype):
+            raise DTypeError(
+                f"{operation}: expected a real cotangent for an array of dtype {dtype_name(output.dtype)}, got "
+                f"{dtype_name(value.dtype)}. Take xp.real of it."
+            )
+        value = (namespace if type(value) is namespace.Array else namespace.raw).astype(value, output.dtype)
+    return namespace.wrap(value) if recorded and type(value) is not namespace.Array else value
 
 
 def backward(array: Any, grad: Any = None, *, create_graph: bool = False, retain_graph: bool = False) -> None:

@@ -154,9 +154,7 @@ def compile_vjp(rule: Rule) -> Callable:
             call = f"vjp_{parameter}({', '.join(['xp', 'g', *_requested(vjp, 2)])})"
             parts.append(call if len(rule.vjps) == 1 else f"None if needs[{k}] is None else {call}")
         body = f"    return ({', '.join(parts)},)\n"
-    return compile_function(
-        f"def vjp(xp, g, saved, needs):\n{unpack}{body}", "vjp", f"{rule.name} backward", names
-    )
+    return compile_function(f"def vjp(xp, g, saved, needs):\n{unpack}{body}", "vjp", f"{rule.name} backward", names)
 
 
 # ------------------------------------------------------------------ the four kinds of function

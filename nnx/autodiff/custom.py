@@ -1,4 +1,4 @@
-"""Functions with a backward pass of their own: `checkpoint` computes twice to save memory, `custom_vjp` is the user's."""
+"""Functions with a backward pass of their own: `checkpoint` computes twice to save memory, `custom_vjp` is yours."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _as_list(g: Any) -> list[Any]:
 def checkpoint(f: Callable) -> Callable:
     """Return a function that computes ``f`` but keeps nothing for the backward pass except its arguments.
 
-    The backward pass computes `f` again, with the same dropout masks. The arrays that `f` depends on must be arguments, or
-    parameters of modules that it calls.
+    The backward pass computes `f` again, with the same dropout masks. The arrays that `f` depends on must be its
+    arguments, or parameters of modules that it calls.
 
     Examples
     --------
@@ -99,7 +99,13 @@ class _Call:
     """What a checkpointed call needs to be computed again."""
 
     def __init__(
-        self, f: Callable, args: tuple, options: dict, positions: list[int], used: list[Parameter], stream: random.Stream
+        self,
+        f: Callable,
+        args: tuple,
+        options: dict,
+        positions: list[int],
+        used: list[Parameter],
+        stream: random.Stream,
     ) -> None:
         self.f = f
         self.args = stop_gradient(args)
@@ -182,7 +188,9 @@ class custom_vjp:
         if not positions:
             return self.f(*args)
         if self.forward is None:
-            raise RuntimeError(f"custom_vjp: call {self.f.__name__}.defvjp(forward, backward) before differentiating it.")
+            raise RuntimeError(
+                f"custom_vjp: call {self.f.__name__}.defvjp(forward, backward) before differentiating it."
+            )
         raw_args = stop_gradient(args)
         result, residuals = self.forward(*raw_args)
         _require_untracked(leaves_of(result), "custom_vjp")

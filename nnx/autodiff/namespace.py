@@ -27,7 +27,10 @@ from .tape import Node, Operation, next_seq, record, record_outputs
 
 _SCALARS = (bool, int, float, complex)
 _EXTENSIONS = ("linalg", "fft", "special", "indexing")
-_PASSED_THROUGH = ["e", "inf", "nan", "newaxis", "pi", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128", "broadcast_shapes", "isdtype", "__array_api_version__"]
+_PASSED_THROUGH = """
+    e inf nan newaxis pi bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64
+    complex64 complex128 broadcast_shapes isdtype __array_api_version__
+"""
 
 _building = threading.Lock()  # two threads must not build two namespaces of one backend
 _raw_by_type: dict[type, Any] = {}
@@ -211,7 +214,7 @@ def _build_differentiable(backend: Any, raw: Namespace) -> Namespace:
     ns.Array, ns.backend, ns.accepted = cls, backend, accepted
     ns.wrap, ns.untracked, ns.accept = names["wrap"], names["raw"], names["accept"]
     ns.real_dtypes = tuple(raw.empty(0, dtype=d).dtype for d in (raw.float32, raw.float64) if d is not None)
-    for name in _PASSED_THROUGH:
+    for name in _PASSED_THROUGH.split():
         if hasattr(xp, name):
             setattr(ns, name, getattr(xp, name))
     for extension in _EXTENSIONS:
@@ -234,7 +237,7 @@ def _build_differentiable(backend: Any, raw: Namespace) -> Namespace:
         function = _generate(rule, raw, names, operation)
         if function is not None and ("." not in rule.name or hasattr(ns, rule.name.partition(".")[0])):
             function.__module__ = ns.__name__
-            function.__doc__ = f"`{rule.name}` of the Array API standard or of its extensions in nnx, recorded if tracked."
+            function.__doc__ = f"`{rule.name}` of the Array API standard or of nnx's extensions, recorded if tracked."
             _place(ns, rule.name, function)
     if hasattr(ns, "linalg"):
         for name in ("matmul", "matrix_transpose", "tensordot", "vecdot"):

@@ -322,9 +322,7 @@ def unbroadcast(xp: Any, grad: Any, shape: tuple[int, ...]) -> Any:
     added = len(grad.shape) - len(shape)
     if added < 0:
         return xp.broadcast_to(grad, shape)
-    axes = tuple(range(added)) + tuple(
-        i + added for i, n in enumerate(shape) if n == 1 and grad.shape[i + added] != 1
-    )
+    axes = tuple(range(added)) + tuple(i + added for i, n in enumerate(shape) if n == 1 and grad.shape[i + added] != 1)
     if axes:
         grad = xp.sum(grad, axis=axes, keepdims=True)
     if added:

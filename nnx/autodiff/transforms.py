@@ -1,7 +1,8 @@
 """Functions of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp.
 
-Signatures and meaning are JAX's. Arguments may be nested dicts, lists and tuples of arrays, or a Module, whose gradient is
-a dict from parameter name to array. Gradients are raw arrays, unless the function also depends on something tracked outside.
+Signatures and meaning are JAX's. Arguments may be nested dicts, lists and tuples of arrays, or a Module, whose gradient
+is a dict from parameter name to array. Gradients are raw arrays, unless the function also depends on something tracked
+outside.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ..backend import asarray
 from ..dtypes import is_complex
 from ..errors import ShapeError
 from .array import Array
+from .backward import cotangent_for
 from .namespace import differentiable_of, require_differentiable
 from .parameter import Parameter, reader
 from .tape import Slot, backpropagate, collect, leaf, useful
@@ -128,12 +130,9 @@ def pull(
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if cotangent is None or not isinstance(output, Array) or output._node is None:
             continue
-        namespace = output._namespace
-        raw_or_tracked = cotangent if nested and isinstance(cotangent, Array) else namespace.untracked(cotangent)
-        if nested and not isinstance(raw_or_tracked, Array):
-            raw_or_tracked = namespace.wrap(raw_or_tracked)
+        g = cotangent_for(output, cotangent, nested)
         before = start.get(output._node)
-        start[output._node] = raw_or_tracked if before is None else before + raw_or_tracked
+        start[output._node] = g if before is None else before + g
     arrived = backpropagate(
         order,
         start,
@@ -230,7 +229,9 @@ def _require_scalar(value: Any) -> None:
             "with xp.mean, or use nnx.jacobian or nnx.vjp."
         )
     if is_complex(value.dtype):
-        raise TypeError("grad: expected a real number, got a complex one. Take xp.real or xp.abs of it, or use nnx.vjp.")
+        raise TypeError(
+            "grad: expected a real number, got a complex one. Take xp.real or xp.abs of it, or use nnx.vjp."
+        )
 
 
 def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
@@ -258,8 +259,8 @@ def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
 def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
     """Return ``f(*primals)`` and the function that multiplies a cotangent with the Jacobian from the left.
 
-    The pullback takes a cotangent of the structure of the output and returns a tuple with one gradient per primal. It may
-    be called many times.
+    The pullback takes a cotangent of the structure of the output and returns a tuple with one gradient per primal. It
+    may be called many times.
 
     Examples
     --------
@@ -277,10 +278,9 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
         if len(given) != len(outputs):
             raise ShapeError(f"vjp: expected {len(outputs)} cotangents, as many as outputs, got {len(given)}.")
         for output, g in zip(outputs, given, strict=True):
-            if tuple(getattr(g, "shape", ())) != tuple(getattr(output, "shape", ())):
-                raise ShapeError(
-                    f"vjp: expected a cotangent of shape {tuple(output.shape)}, got {tuple(getattr(g, 'shape', ()))}."
-                )
+            shape, expected = tuple(getattr(g, "shape", ())), tuple(getattr(output, "shape", ()))
+            if shape != expected:
+                raise ShapeError(f"vjp: expected a cotangent of shape {expected}, got {shape}.")
         grads = pull(outputs, given, inputs.variables, retain_graph=True)
         return inputs.gradients([_finished(g) for g in grads], single=False)
 
@@ -319,8 +319,9 @@ def _check_tangents(operation: str, primals: Sequence[Any], tangents: Sequence[A
     if len(given) != len(wanted):
         raise ShapeError(f"{operation}: expected {len(wanted)} tangents, as many as primals, got {len(given)}.")
     for v, x in zip(given, wanted, strict=True):
-        if tuple(v.shape) != tuple(x.shape):
-            raise ShapeError(f"{operation}: expected a tangent of shape {tuple(x.shape)}, got {tuple(v.shape)}.")
+        shape, expected = tuple(getattr(v, "shape", ())), tuple(getattr(x, "shape", ()))
+        if shape != expected:
+            raise ShapeError(f"{operation}: expected a tangent of shape {expected}, got {shape}.")
 
 
 def hvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

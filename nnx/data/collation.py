@@ -74,9 +74,7 @@ def _collate(items: Sequence[Any], indices: Sequence[int], where: str) -> Any:
         for index, item in zip(indices, items, strict=True):
             if len(item) != len(first):
                 raise TypeError(_differ(indices[0], index, where, "length", len(first), len(item), _SAME))
-        members = [
-            _collate(member, indices, f"{where}[{i}]") for i, member in enumerate(zip(*items, strict=True))
-        ]
+        members = [_collate(member, indices, f"{where}[{i}]") for i, member in enumerate(zip(*items, strict=True))]
         if hasattr(first, "_fields"):  # a named tuple
             return type(first)(*members)
         return members if isinstance(first, list) else tuple(members)
@@ -111,9 +109,7 @@ def _stack(items: Sequence[Any], indices: Sequence[int], where: str) -> Any:
             here, there = tuple(first.shape), tuple(item.shape)
             raise ShapeError(_differ(indices[0], index, where, "shape", here, there, advice))
         if item.dtype != first.dtype:
-            raise DTypeError(
-                _differ(indices[0], index, where, "dtype", first.dtype, item.dtype, "Cast one of them.")
-            )
+            raise DTypeError(_differ(indices[0], index, where, "dtype", first.dtype, item.dtype, "Cast one of them."))
     return array_api_compat.array_namespace(*items).stack(list(items), axis=0)
 
 

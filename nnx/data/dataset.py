@@ -93,9 +93,7 @@ class ArrayDataset(Dataset):
             if array.ndim == 0:
                 raise ShapeError(f"ArrayDataset: argument {position} has no axis; expected shape (N, ...).")
         if len({array.shape[0] for array in arrays}) > 1:
-            shapes = ", ".join(
-                f"argument {i} has shape {tuple(array.shape)}" for i, array in enumerate(arrays)
-            )
+            shapes = ", ".join(f"argument {i} has shape {tuple(array.shape)}" for i, array in enumerate(arrays))
             raise ShapeError(f"ArrayDataset: expected arrays of equal length (first axis), but {shapes}.")
         self.arrays = arrays
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import random
-from ..autodiff import Array, namespace, primitive
+from ..autodiff import Array
+from ..autodiff.namespace import namespace
+from ..autodiff.primitive import primitive
 from ..backend import device, get_backend
 
 

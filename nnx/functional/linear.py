@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autodiff import namespace, primitive
+from ..autodiff.namespace import namespace
+from ..autodiff.primitive import primitive
 from ..dtypes import dtype_name
 from ..errors import DTypeError, ShapeError
 

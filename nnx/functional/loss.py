@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff import Array, namespace, primitive
+from ..autodiff import Array
+from ..autodiff.namespace import namespace
+from ..autodiff.primitive import primitive
 from ..backend import get_backend
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
@@ -86,8 +88,8 @@ def cross_entropy(
     Raises
     ------
     ShapeError, DTypeError, ValueError
-        If an argument does not fit. Class indices outside [0, classes) raise IndexError where arrays live on the host; on
-        a device, where looking would stop the stream, they give a NaN loss.
+        If an argument does not fit. Class indices outside [0, classes) raise IndexError where arrays live on the host;
+        on a device, where looking would stop the stream, they give a NaN loss.
 
     References
     ----------
@@ -144,14 +146,14 @@ def _check_targets(input: Any, target: Any, weight: Any, ignore_index: int) -> N
     probabilities = is_floating(target.dtype)
     expected = tuple(input.shape) if probabilities else tuple(input.shape[:-1])
     if tuple(target.shape) != expected:
-        hint = ""
+        kind, hint = "probabilities" if probabilities else "class indices", ""
         if len(input.shape) > 2 and tuple(target.shape) == (input.shape[0], *input.shape[2:]):
             hint = " This looks like classes in the second axis; use xp.moveaxis(input, 1, -1)."
         elif not probabilities and tuple(target.shape) == (*expected, 1):
             hint = " Drop the last axis, e.g. xp.squeeze(target, axis=-1)."
         raise ShapeError(
-            f"cross_entropy: for logits of shape {tuple(input.shape)}, expected "
-            f"{'probabilities' if probabilities else 'class indices'} of shape {expected}, got {tuple(target.shape)}.{hint}"
+            f"cross_entropy: for logits of shape {tuple(input.shape)}, expected {kind} of shape {expected}, got "
+            f"{tuple(target.shape)}.{hint}"
         )
     if not probabilities and dtype_name(target.dtype).startswith("bool"):
         raise DTypeError("cross_entropy: expected integer class indices, got dtype bool; cast them to int64.")

@@ -12,4 +12,3 @@ def positive_size(layer: str, name: str, value: Any) -> int:
     if value.__index__() < 1:
         raise ValueError(f"{layer}: expected {name} to be at least 1, got {value}.")
     return value.__index__()
-

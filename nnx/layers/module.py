@@ -14,9 +14,10 @@ from ..errors import WeightsError
 class Module:
     """A plain object that has parameters and computes something in `forward`.
 
-    Assign parameters, buffers and other modules to attributes in ``__init__``; they are found in the order of assignment.
-    Reading ``self.weight`` gives the raw array of a parameter, or its tracked leaf while recording; assigning an array
-    writes into the parameter, and assigning a `Parameter` ties it. No call of ``super().__init__()`` is needed.
+    Assign parameters, buffers and other modules to attributes in ``__init__``; they are found in the order of
+    assignment. Reading ``self.weight`` gives the raw array of a parameter, or its tracked leaf while recording;
+    assigning an array writes into the parameter, and assigning a `Parameter` ties it. No call of ``super().__init__()``
+    is needed.
 
     Examples
     --------
@@ -68,14 +69,14 @@ class Module:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        registries = (self._parameters, self._buffers, self._modules)
+        registries: tuple[dict[str, Any], ...] = (self._parameters, self._buffers, self._modules)
         if isinstance(value, (Parameter, Buffer, Module)):
             kind = 0 if isinstance(value, Parameter) else 1 if isinstance(value, Buffer) else 2
             self.__dict__.pop(name, None)
             for k, registry in enumerate(registries):
                 if k != kind:
                     registry.pop(name, None)
-            registries[kind][name] = value  # type: ignore[assignment]
+            registries[kind][name] = value
         elif name in self._parameters and value is not None:
             self._parameters[name].value = value
         elif name in self._buffers and value is not None:
@@ -170,10 +171,11 @@ class Module:
     # ---- state
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the raw arrays of all parameters and buffers by dotted name (not copies; a tied one under each name)."""
-        state = {}
+        """Return the raw arrays (no copies) of parameters and buffers by dotted name; a tied one under each name."""
+        state: dict[str, Any] = {}
         for path, module in self.named_modules():
-            for name, item in (*module._parameters.items(), *module._buffers.items()):
+            items: dict[str, Any] = {**module._parameters, **module._buffers}
+            for name, item in items.items():
                 state[f"{path}.{name}" if path else name] = item.value
         return state
 
@@ -269,7 +271,8 @@ class Module:
         return self
 
     def register_forward_hook(self, hook: Callable[[Module, tuple, Any], Any]) -> Callable[[], None]:
-        """Call ``hook(module, args, output)`` after every forward pass; what it returns, unless None, replaces the output.
+        """Call ``hook(module, args, output)`` after every forward pass; what it returns, unless None, replaces the
+        output.
 
         Returns
         -------
@@ -310,5 +313,3 @@ class Module:
         total = sum(p.size for p in self.parameters())
         trainable = sum(p.size for p in self.parameters() if p.trainable)
         return "\n".join([*lines, f"{total:,} parameters, {trainable:,} of them trainable"])
-
-

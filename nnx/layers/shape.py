@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autodiff import namespace
+from ..autodiff.namespace import namespace
 from .module import Module
 
 
@@ -30,7 +30,9 @@ class Flatten(Module):
             raise ValueError(f"Flatten({self.start_dim}, {self.end_dim}): got an array with {rank} axes, {shape}.")
         start, end = self.start_dim % rank, self.end_dim % rank
         if start > end:
-            raise ValueError(f"Flatten: start_dim={self.start_dim} lies after end_dim={self.end_dim} for shape {shape}.")
+            raise ValueError(
+                f"Flatten: start_dim={self.start_dim} lies after end_dim={self.end_dim} for shape {shape}."
+            )
         return namespace(input).reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
     def extra_repr(self) -> str:

@@ -36,6 +36,5 @@ class CrossEntropyLoss(Module):
     def forward(self, input: Any, target: Any) -> Any:
         return cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
-
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"

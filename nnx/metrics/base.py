@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ..autodiff import namespace, stop_gradient
+from ..autodiff import stop_gradient
+from ..autodiff.namespace import namespace
 from ..backend import device, to_numpy
 from ..errors import ShapeError
 

@@ -113,7 +113,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient [1]_. See `Adam` for the arguments; `weight_decay` defaults to 0.01.
+    """Adam with weight decay apart from the gradient [1]_. See `Adam` for the arguments; `weight_decay` defaults to
+    0.01.
 
     References
     ----------

@@ -1,8 +1,8 @@
 """Flat storage: the parameters of one dtype in one array, so that an optimizer runs over long vectors.
 
-Values and gradients of the parameters become views into two flat arrays with the same layout; optimizers keep their state
-in more of them. Offsets are multiples of 256 bytes and the gaps hold zeros. A parameter that is moved elsewhere (by
-``Module.to``, or by another optimizer) makes its storage stale, and its optimizer builds a new one.
+Values and gradients of the parameters become views into two flat arrays with the same layout; optimizers keep their
+state in more of them. Offsets are multiples of 256 bytes and the gaps hold zeros. A parameter that is moved elsewhere
+(by ``Module.to``, or by another optimizer) makes its storage stale, and its optimizer builds a new one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class FlatStorage:
         return self.xp.reshape(array[offset : offset + parameter.size], parameter.shape)
 
     def pieces(self, touched: Sequence[bool], state: Sequence[Any]) -> list[tuple[Any, Any, list[Any]]]:
-        """Return views (values, gradients, states) that cover the touched parameters, each small enough for the cache."""
+        """Return views (values, gradients, states) that cover the touched parameters, each small enough to cache."""
         ranges: list[tuple[int, int]] = []
         ends = [*self.offsets[1:], self.size]
         for flag, start, stop in zip(touched, self.offsets, ends, strict=True):

@@ -1,7 +1,8 @@
 """`Optimizer`: groups of parameters, their state, and how one rule runs over all of them.
 
-A subclass gives its defaults, the names of its state arrays, and one elementwise rule in Array API code. Where a library's
-views write through (NumPy, CuPy), the rule runs over flat vectors, a cache-sized block at a time; elsewhere, per tensor.
+A subclass gives its defaults, the names of its state arrays, and one elementwise rule in Array API code. Where a
+library's views write through (NumPy, CuPy), the rule runs over flat vectors, a cache-sized block at a time; elsewhere,
+per tensor.
 """
 
 from __future__ import annotations
@@ -47,16 +48,17 @@ class Optimizer:
     Parameters
     ----------
     parameters
-        A module; an iterable of parameters, or of pairs (name, parameter); or an iterable of dicts, one per group, with the
-        key ``"params"`` and options that differ from the defaults.
+        A module; an iterable of parameters, or of pairs (name, parameter); or an iterable of dicts, one per group, with
+        the key ``"params"`` and options that differ from the defaults.
     **options
         The defaults of the options, by the subclass.
 
     Notes
     -----
-    Subclasses set `state_names` and define ``update(xp, p, g, state, options, lr, t) -> (p, state)``, where `t` counts a
-    parameter's steps from 1. The rule may use augmented assignment (``p -= ...``), which changes flat arrays in place. A
-    rule that is faster on a multiple of a state, such as a sum instead of a mean, keeps it divided by its `state_scales`.
+    Subclasses set `state_names` and define ``update(xp, p, g, state, options, lr, t) -> (p, state)``, where `t` counts
+    a parameter's steps from 1. The rule may use augmented assignment (``p -= ...``), which changes flat arrays in
+    place. A rule that is faster on a multiple of a state, such as a sum instead of a mean, keeps it divided by its
+    `state_scales`.
     """
 
     state_names: tuple[str, ...] = ()
@@ -300,10 +302,12 @@ def _grouped(parameters: Any, label: str) -> list[tuple[dict[str, Parameter], di
     if hasattr(type(parameters), "__nnx_parameters__"):
         return [(dict(parameters.__nnx_parameters__()), {})]
     if isinstance(parameters, Parameter):
-        raise TypeError(f"{label}: expected a module or an iterable of parameters, got one Parameter; pass [parameter].")
-    items = list(parameters.items()) if isinstance(parameters, Mapping) else list(parameters)
+        raise TypeError(
+            f"{label}: expected a module or an iterable of parameters, got one Parameter; pass [parameter]."
+        )
+    items: list[Any] = list(parameters.items()) if isinstance(parameters, Mapping) else list(parameters)
     if items and all(isinstance(item, Mapping) for item in items):
-        groups = []
+        groups: list[tuple[dict[str, Parameter], dict[str, Any]]] = []
         for item in items:
             own = {k: v for k, v in item.items() if k != "params"}
             if "params" not in item:
@@ -359,4 +363,3 @@ def check_range(label: str, name: str, value: Any, low: float, below: float | No
     if not number or not value >= low or (below is not None and not value < below):
         bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
         raise ValueError(f"{label}: expected {name} to be {bounds}, got {value!r}.")
-

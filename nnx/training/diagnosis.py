@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from ..autodiff import namespace, stop_gradient
+from ..autodiff import stop_gradient
+from ..autodiff.namespace import namespace
 from ..autodiff.tree import leaves_of
 from ..dtypes import dtype_name, is_differentiable, is_floating
 from ..layers import Module

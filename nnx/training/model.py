@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import optim
-from ..autodiff import Array, namespace, record, stop_gradient
+from ..autodiff import Array, record, stop_gradient
+from ..autodiff.namespace import namespace
 from ..autodiff.tree import fill_tree, leaves_of
 from ..errors import NonFiniteLossError, ShapeError
 from ..io import load_weights, save_weights

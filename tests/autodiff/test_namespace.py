@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -250,6 +251,24 @@ def test_tracebacks_show_the_generated_text():
     text = "".join(traceback.format_exception(caught.value))
     assert 'File "<nnx add>"' in text
     assert "out = forward(x1, x2)" in text
+
+
+def test_tracking_everything():
+    """Under NNX_TRACK_ALL=1, which the conformance run uses, creation functions return tracked arrays, no leaves."""
+    code = """
+import numpy as np, nnx
+xp = nnx.differentiable(np)
+for x in (xp.ones(3), xp.asarray([1.0, 2.0]), xp.zeros_like(xp.ones(2)), xp.linspace(0, 1, 3)):
+    assert x.tracked
+    x[0] = 5.0
+    x += 1.0
+    assert x.tracked and float(x[0]) == 6.0
+    nnx.grad(lambda y: xp.sum(y * x))(np.ones(x.shape))
+assert not xp.arange(3).tracked and not xp.asarray([True]).tracked
+"""
+    environment = {**os.environ, "NNX_TRACK_ALL": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 # ------------------------------------------------------------------ threads

@@ -106,7 +106,7 @@ def test_values_and_gradients_are_those_of_torch(case):
 @pytest.mark.parametrize("case", CASES, ids=_ids(CASES))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_no_rule_computes_in_another_precision(case, monkeypatch):
-    """In float32 everything stays float32, without the engine's casts; a float64 temporary would cost twice the time."""
+    """In float32 everything stays float32, without the engine's casts: float64 would cost twice the time."""
     arrays = [a.astype({"f": "float32", "c": "complex64"}.get(a.dtype.kind, a.dtype)) for a in case.values()]
 
     def fit(xp, grad, node):

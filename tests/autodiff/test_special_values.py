@@ -102,9 +102,7 @@ def test_polygamma(n, dtype, xp):
 def test_polygamma_of_negative_arguments(n, xp):
     x = np.linspace(-6.07, -0.07, 97)
     x = x[np.abs(x - np.round(x)) > 1e-3]
-    close(
-        special.polygamma(xp, n, xp.asarray(x)), expected(scipy_special.polygamma, n, x), "float64", 60, 1.0
-    )
+    close(special.polygamma(xp, n, xp.asarray(x)), expected(scipy_special.polygamma, n, x), "float64", 60, 1.0)
 
 
 @pytest.mark.parametrize("n", [-1, 1.0, 101, None])
@@ -277,19 +275,13 @@ def test_special_values_of_two_arguments(name, dtype, xp):
 @NAMESPACES
 @DTYPES
 def test_special_values_of_betaln_and_zeta(dtype, xp):
-    a, b = (
-        xp.asarray(v, dtype=getattr(xp, dtype)) for v in ([0.0, 1, 1, -1, NAN, 1], [1.0, INF, 1, 2, 1, 2])
-    )
-    np.testing.assert_allclose(
-        np.asarray(special.betaln(xp, a, b)), [INF, -INF, 0, NAN, NAN, -np.log(2)], rtol=1e-6
-    )
+    a, b = (xp.asarray(v, dtype=getattr(xp, dtype)) for v in ([0.0, 1, 1, -1, NAN, 1], [1.0, INF, 1, 2, 1, 2]))
+    np.testing.assert_allclose(np.asarray(special.betaln(xp, a, b)), [INF, -INF, 0, NAN, NAN, -np.log(2)], rtol=1e-6)
     s, q = (
         xp.asarray(v, dtype=getattr(xp, dtype))
         for v in ([1.0, 2, 2, 0.5, 2, NAN, 20, 1e9], [1.0, 0, -3, 1, -0.5, 1, 1e-30, 2])
     )
-    np.testing.assert_array_equal(
-        np.asarray(special.zeta(xp, s, q)), [INF, INF, INF, NAN, NAN, NAN, INF, 0.0]
-    )
+    np.testing.assert_array_equal(np.asarray(special.zeta(xp, s, q)), [INF, INF, INF, NAN, NAN, NAN, INF, 0.0])
 
 
 ROWS = np.asarray([[1.0, 2.0, -3.0], [1e4, -1e4, 0.0], [-INF, 0.5, 1.5], [-700.0, -701.0, -705.0]])

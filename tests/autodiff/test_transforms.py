@@ -227,6 +227,24 @@ def test_vjp_of_containers(xp_backend):
     assert_close(g["x"], 2 * V + 2 * V * V)
 
 
+def test_cotangents_are_cast_to_the_dtype_of_the_output(xp_backend):
+    x = xp_backend.array(V, "float32")
+    _, pullback = nnx.vjp(lambda x: total(x * x), x)
+    for c in (2.0, 2, xp_backend.array(2.0), xp_backend.array(2.0, "float32")):
+        assert_close(pullback(c)[0], np.asarray(4 * V, "float32"))
+    with pytest.raises(DTypeError, match=r"vjp: expected a real cotangent .* float32, got complex128. Take xp.real"):
+        pullback(xp_backend.array(2.0j))
+    t = nnx.variable(x)
+    (t * t).backward(xp_backend.array(np.ones(3)))
+    assert_close(t.grad, np.asarray(2 * V, "float32"))
+    with pytest.raises(DTypeError, match=r"backward: expected a real cotangent"):
+        (t * t).backward(xp_backend.array(V * 1j))
+    _, tangent = nnx.jvp(lambda x: x**2, (3.0,), (2.0,))
+    assert_close(tangent, 12.0, "float32")
+    _, tangent = nnx.jvp(lambda x: x * x, (x,), (xp_backend.array(V, "float64"),))
+    assert_close(tangent, np.asarray(2 * np.float32(V) * V, "float32"))
+
+
 def test_one_output_twice(xp_backend):
     x = xp_backend.array(V)
 

@@ -11,9 +11,7 @@ from nnx.data.datasets import digits
 
 def test_the_file_is_the_one_that_was_checked():
     content = resources.files("nnx.data.datasets").joinpath("digits.npz").read_bytes()
-    assert hashlib.sha256(content).hexdigest() == (
-        "516461765719e9f81b246f52d21473a2e9006efb68053ba7c60c53a89fe9dcb6"
-    )
+    assert hashlib.sha256(content).hexdigest() == ("516461765719e9f81b246f52d21473a2e9006efb68053ba7c60c53a89fe9dcb6")
 
 
 def test_the_images_are_those_of_scikit_learn():

@@ -32,8 +32,7 @@ CONTENTS = dict(zip(NAMES, (packed(IMAGES), packed(LABELS)), strict=True))
 def tiny(web, tmp_path, monkeypatch):
     """The test split of MNIST, three images long, on the local server; an empty cache; no NNX_DATA."""
     files = tuple(
-        module._File(name, len(content), hashlib.sha256(content).hexdigest())
-        for name, content in CONTENTS.items()
+        module._File(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in CONTENTS.items()
     )
     mirrors = (web.url("/dead/"), web.url("/live/"))
     monkeypatch.setattr(module, "_MNIST", module._Collection("mnist", mirrors, {"test": files}))

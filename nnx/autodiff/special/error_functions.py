@@ -305,9 +305,7 @@ def _normal_quantile(xp: Any, centred: Any, tail: Any) -> Any:
     middle = size * rational(0.180625 - size * size, centre)
     inside = tail > 0.0
     r = xp.sqrt(-xp.log(xp.where(inside, xp.minimum(tail, 0.5), 0.25)))
-    outer = xp.where(
-        r > 5.0, rational(xp.maximum(r, 5.0) - 5.0, far), rational(xp.minimum(r, 5.0) - 1.6, near)
-    )
+    outer = xp.where(r > 5.0, rational(xp.maximum(r, 5.0) - 5.0, far), rational(xp.minimum(r, 5.0) - 1.6, near))
     outer = xp.where(inside, outer, xp.where(tail == 0.0, math.inf, xp.full_like(tail, math.nan)))
     value = xp.where(xp.abs(centred) <= 0.425, middle, outer)
     return xp.where(centred < 0.0, -value, value)

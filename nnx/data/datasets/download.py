@@ -94,9 +94,7 @@ def fetch(
         return path
     advice = f"Put the file at {path} yourself (from {', '.join(urls) or 'its source'})"
     if not download:
-        raise DataFileError(
-            f"{path} is missing and download=False. {advice}, or run again with download=True."
-        )
+        raise DataFileError(f"{path} is missing and download=False. {advice}, or run again with download=True.")
     path.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for url in urls:
@@ -104,9 +102,7 @@ def fetch(
         if problem is None:
             return path
         failures.append(f"\n  {url}: {problem}")
-    raise DataFileError(
-        f"{name} could not be downloaded:{''.join(failures)}\n{advice}, or run again with a network."
-    )
+    raise DataFileError(f"{name} could not be downloaded:{''.join(failures)}\n{advice}, or run again with a network.")
 
 
 def check(path: Path, sha256: str, size: int) -> str | None:

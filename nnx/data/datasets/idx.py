@@ -65,9 +65,7 @@ def read_idx(source: str | os.PathLike[str] | bytes) -> np.ndarray:
 
 def _parse(name: str, content: bytes) -> np.ndarray:
     if len(content) < 4:
-        raise DataFileError(
-            f"read_idx: {name} is too short for an IDX file: {len(content)} bytes, expected 4 or more."
-        )
+        raise DataFileError(f"read_idx: {name} is too short for an IDX file: {len(content)} bytes, expected 4 or more.")
     if content[:2] != b"\0\0":
         raise DataFileError(
             f"read_idx: {name} is not an IDX file: expected two zero bytes first, got 0x{content[:4].hex()}."
@@ -75,16 +73,12 @@ def _parse(name: str, content: bytes) -> np.ndarray:
     code, ndim = content[2], content[3]
     if code not in _DTYPES:
         known = ", ".join(f"0x{known:02x}" for known in _DTYPES)
-        raise DataFileError(
-            f"read_idx: {name} has the unknown element type 0x{code:02x}; expected one of {known}."
-        )
+        raise DataFileError(f"read_idx: {name} has the unknown element type 0x{code:02x}; expected one of {known}.")
     if ndim == 0:
         raise DataFileError(f"read_idx: {name} declares no axes; expected one or more.")
     start = 4 + 4 * ndim
     if len(content) < start:
-        raise DataFileError(
-            f"read_idx: {name} ends within its header: {len(content)} bytes, {ndim} axes need {start}."
-        )
+        raise DataFileError(f"read_idx: {name} ends within its header: {len(content)} bytes, {ndim} axes need {start}.")
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
     dtype = np.dtype(_DTYPES[code])
     expected = start + math.prod(shape) * dtype.itemsize

@@ -12,9 +12,7 @@ def check_split(owner: str, split: str, splits: tuple[str, ...]) -> None:
 
 def check_dtype(owner: str, dtype: DTypeLike) -> None:
     if np.dtype(dtype) not in (np.uint8, np.float32):
-        raise TypeError(
-            f"{owner}: expected dtype='float32' (scaled to 0..1) or 'uint8' (raw), got {dtype!r}."
-        )
+        raise TypeError(f"{owner}: expected dtype='float32' (scaled to 0..1) or 'uint8' (raw), got {dtype!r}.")
 
 
 def scale(images: np.ndarray, white: int, dtype: DTypeLike) -> np.ndarray:
