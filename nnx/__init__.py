@@ -7,6 +7,7 @@ from . import io as io
 from . import metrics as metrics
 from . import optim as optim
 from . import random as random
+from . import regularizers as regularizers
 from .autodiff import Array as Array
 from .autodiff import Buffer as Buffer
 from .autodiff import Parameter as Parameter

@@ -64,8 +64,9 @@ def _torch() -> dict[str, Callable]:
     def getitem_transpose(g: Any, key: Any, shape: tuple) -> Any:
         z = torch.zeros(shape, dtype=g.dtype, device=g.device)
         keys = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(k, torch.Tensor) and k.dtype != torch.bool for k in keys):
-            return z.index_put(keys, g, accumulate=True)
+        if any(isinstance(k, (torch.Tensor, list)) for k in keys):  # they may repeat an index
+            places = torch.arange(z.numel(), device=g.device).reshape(shape)[key]
+            return z.view(-1).index_add(0, places.reshape(-1), g.reshape(-1)).reshape(shape)
         z[key] = g
         return z
 

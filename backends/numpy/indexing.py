@@ -11,8 +11,8 @@ import numpy as np
 def getitem_transpose(g: np.ndarray, key: Any, shape: tuple[int, ...]) -> np.ndarray:
     z = np.zeros(shape, g.dtype)
     keys = key if type(key) is tuple else (key,)
-    if any(isinstance(k, np.ndarray) and k.dtype != np.bool_ for k in keys):
-        np.add.at(z, key, g)  # integer arrays may repeat an index
+    if any(isinstance(k, list) or (isinstance(k, np.ndarray) and k.dtype != np.bool_) for k in keys):
+        np.add.at(z, key, g)  # integer arrays and lists may repeat an index
     else:
         z[key] = g
     return z

@@ -156,6 +156,10 @@ class Array:
         text = f"Array({rest}" if bracket and name.isidentifier() else f"Array({text})"
         return f"{text[:-1]}, tracked)" if self._node is not None and text.endswith(")") else text
 
+    def __format__(self, spec: str, /) -> str:
+        """Format a single number like the Python number: ``f"{loss:.3f}"``."""
+        return format(self.item(), spec) if spec and self.shape == () else object.__format__(self, spec)
+
     # ---- export
 
     def __nnx_untracked__(self) -> Any:

@@ -29,7 +29,7 @@ def stop_gradient(x: Any) -> Any:
     --------
     >>> import numpy as np, nnx
     >>> nnx.grad(lambda x: x * nnx.stop_gradient(x))(np.asarray(3.0))
-    array(3.)
+    np.float64(3.0)
     """
     return map_tree(lambda v: v._data if isinstance(v, Array) else v, x)
 
@@ -193,7 +193,7 @@ def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool 
     --------
     >>> import numpy as np, nnx
     >>> nnx.value_and_grad(lambda x: x ** 2)(np.asarray(3.0))
-    (array(9.), array(6.))
+    (np.float64(9.0), np.float64(6.0))
     """
     single = isinstance(argnums, int)
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
@@ -241,7 +241,7 @@ def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
     --------
     >>> import numpy as np, nnx
     >>> nnx.grad(nnx.grad(lambda x: x ** 3))(np.asarray(2.0))
-    array(12.)
+    np.float64(12.0)
     """
     both = value_and_grad(f, argnums, has_aux)
 
@@ -275,12 +275,7 @@ def vjp(f: Callable, *primals: Any) -> tuple[Any, Callable]:
 
     def pullback(cotangent: Any) -> tuple:
         given = leaves_of(cotangent)
-        if len(given) != len(outputs):
-            raise ShapeError(f"vjp: expected {len(outputs)} cotangents, as many as outputs, got {len(given)}.")
-        for output, g in zip(outputs, given, strict=True):
-            shape, expected = tuple(getattr(g, "shape", ())), tuple(getattr(output, "shape", ()))
-            if shape != expected:
-                raise ShapeError(f"vjp: expected a cotangent of shape {expected}, got {shape}.")
+        _check_match("vjp", "cotangent", "outputs", given, outputs)
         grads = pull(outputs, given, inputs.variables, retain_graph=True)
         return inputs.gradients([_finished(g) for g in grads], single=False)
 
@@ -299,29 +294,32 @@ def jvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> nnx.jvp(lambda x: x * x, (x,), (v,))
     (array([1., 4.]), array([2., 0.]))
     """
-    _check_tangents("jvp", primals, tangents)
+    _check_match("jvp", "tangent", "primals", leaves_of(tuple(tangents)), leaves_of(tuple(primals)))
     inputs = _Inputs(tuple(primals), range(len(primals)), "jvp")
     result = inputs.call(f, {})
     outputs = leaves_of(result)
-    cotangents = [new_variable(_zeros_like(o), "jvp") for o in outputs]
+    moving = [isinstance(o, Array) and o._node is not None for o in outputs]
+    zeros = [_zeros_like(o) for o in outputs]
+    cotangents = [new_variable(z, "jvp") if m else None for z, m in zip(zeros, moving, strict=True)]
     grads = pull(outputs, cotangents, inputs.variables, retain_graph=True)
-    pulled = pull(grads, leaves_of(tuple(tangents)), cotangents, besides=inputs.variables)
-    return _detached_from(result, inputs.variables), fill_tree(result, [_finished(g) for g in pulled])
+    variables = [c for c in cotangents if c is not None]
+    pulled = iter(pull(grads, leaves_of(tuple(tangents)), variables, besides=inputs.variables))
+    pushed = [_finished(next(pulled)) if m else z for z, m in zip(zeros, moving, strict=True)]
+    return _detached_from(result, inputs.variables), fill_tree(result, pushed)
 
 
 def _zeros_like(x: Any) -> Any:
     data = x._data if isinstance(x, Array) else x
-    return differentiable_of(data, "jvp").raw.zeros_like(data)
+    return differentiable_of(data, "jvp").raw.zeros_like(data) if hasattr(data, "dtype") else 0 * data
 
 
-def _check_tangents(operation: str, primals: Sequence[Any], tangents: Sequence[Any]) -> None:
-    given, wanted = leaves_of(tuple(tangents)), leaves_of(tuple(primals))
+def _check_match(operation: str, what: str, others: str, given: list, wanted: list) -> None:
     if len(given) != len(wanted):
-        raise ShapeError(f"{operation}: expected {len(wanted)} tangents, as many as primals, got {len(given)}.")
+        raise ShapeError(f"{operation}: expected {len(wanted)} {what}s, as many as {others}, got {len(given)}.")
     for v, x in zip(given, wanted, strict=True):
         shape, expected = tuple(getattr(v, "shape", ())), tuple(getattr(x, "shape", ()))
         if shape != expected:
-            raise ShapeError(f"{operation}: expected a tangent of shape {expected}, got {shape}.")
+            raise ShapeError(f"{operation}: expected a {what} of shape {expected}, got {shape}.")
 
 
 def hvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -334,7 +332,7 @@ def hvp(f: Callable, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     >>> nnx.hvp(lambda x: np.sum(x ** 3), (x,), (v,))
     array([6., 0.])
     """
-    _check_tangents("hvp", primals, tangents)
+    _check_match("hvp", "tangent", "primals", leaves_of(tuple(tangents)), leaves_of(tuple(primals)))
     inputs = _Inputs(tuple(primals), range(len(primals)), "hvp")
     gradients = inputs.call(grad(f, tuple(range(len(primals)))), {})
     flat = pull(leaves_of(gradients), leaves_of(tuple(tangents)), inputs.variables)

@@ -15,7 +15,7 @@ from ..backend import device, get_backend
 from ..dtypes import dtype_name
 
 _ALIGNMENT = 256  # bytes
-_BLOCK = 64 * 1024  # bytes of one array that an update handles at a time: all the arrays it needs fit the cache
+_BLOCK = 128 * 1024  # bytes of one array that an update handles at a time: all the arrays it needs fit the cache
 
 
 class FlatStorage:
@@ -25,6 +25,7 @@ class FlatStorage:
         self.parameters = list(parameters)
         first = self.parameters[0].value
         self.xp = get_backend(first).xp
+        self.on_host = get_backend(first).on_host
         self.dtype, self.device = first.dtype, device(first)
         itemsize = _itemsize(self.dtype)
         step = _ALIGNMENT // itemsize

@@ -12,8 +12,12 @@ from typing import Any
 
 from ..autodiff import Array, Parameter
 from ..backend import get_backend, to_numpy
+from ..dtypes import dtype_name
 from ..errors import WeightsError
 from .flat import FlatStorage, storages
+
+_FLUSH_EVERY = 50  # steps
+_FLUSH = {"float32": 2.0**-66, "float64": 2.0**-930}  # adding and subtracting it drops what is 1e-7 (1e-16) of it
 
 
 class Group:
@@ -128,6 +132,8 @@ class Optimizer:
                     if parameter.grad is not None and name in self._state:
                         self._step_alone(name, parameter, group)
         self.steps += 1
+        if self.steps % _FLUSH_EVERY == 0:
+            self._flush_subnormals()
         if grads is not None and not callable(grads):
             self.zero_grad()
         return result
@@ -194,6 +200,19 @@ class Optimizer:
         self._state[name] = list(state)
         parameter._data = new
         parameter.changed()
+
+    def _flush_subnormals(self) -> None:
+        """Set states to zero that are about to become subnormal, such as the mean gradient of a unit that died.
+
+        A CPU takes some hundred cycles for each subnormal number, and decay by a factor never takes them to zero.
+        """
+        for flat in self._flat:
+            tiny = _FLUSH.get(dtype_name(flat.storage.dtype))
+            if tiny is not None and flat.storage.on_host:
+                for _, _, state in flat.everything:
+                    for array in state:
+                        array += tiny
+                        array -= tiny
 
     def _rescale(self, group: Group) -> None:
         """Keep the true states when an option that their scale depends on has changed."""

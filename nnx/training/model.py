@@ -341,8 +341,7 @@ def _checked_loss(loss: Any) -> Any:
 
 def _penalty_of(net: Module) -> Callable | None:
     """Return the function that computes the penalty of a network's regularisers, or None if it has none."""
-    penalty = getattr(net, "penalty", None)
-    return penalty if penalty is not None and penalty() is not None else None
+    return net.penalty if net.regularized else None
 
 
 def _first_array(batch: Any) -> Any:

@@ -268,3 +268,25 @@ INDEXING(
 )
 INDEXING("indexing.getitem", lambda xp, x: x[xp.argmax(x)] ** 2, real(4))
 INDEXING("indexing.getitem", lambda xp, x: x[x > 0] ** 2, real(3, 3))
+
+# ------------------------------------------------------------------ indexing beyond the standard
+
+NUMPY_ONLY = Table()
+for _key in (
+    [0, 0, 1],
+    [True, False, True],
+    (slice(None), [0, 0, 1]),
+    (None, [2, 2]),
+    ([0, 0], [1, 1]),
+    ([1, 1], slice(0, 2)),
+):
+    NUMPY_ONLY("indexing.getitem", lambda xp, x, k=_key: x[k] ** 2, real(3, 4))
+for _key in (
+    (slice(None), np.asarray([0, 0, 1])),
+    (None, np.asarray([2, 2])),
+    np.asarray([[0, 0], [1, 0]]),
+    np.int64(1),
+):
+    NUMPY_ONLY("indexing.getitem", lambda xp, x, k=_key: x[k] ** 2, real(3, 4))
+NUMPY_ONLY("indexing.setitem", _assigned([0, 2]), real(3), real(2))
+NUMPY_ONLY("indexing.setitem", _assigned(np.asarray([0, 2])), real(3), real(2))

@@ -14,6 +14,7 @@ NORMS = ("backward", "ortho", "forward")
 ONE_AXIS = ("fft", "ifft", "irfft", "hfft", "rfft", "ihfft")
 SEVERAL_AXES = ("fftn", "ifftn", "irfftn", "rfftn")
 OF_REAL_SIGNALS = ("rfft", "ihfft", "rfftn")
+COVERED = {f"fft.{n}" for n in (*ONE_AXIS, *SEVERAL_AXES, "fftshift", "ifftshift", "fftfreq", "rfftfreq")}
 SHAPES_AND_AXES = [
     (None, None),
     (None, (0, 2)),

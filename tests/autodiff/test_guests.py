@@ -91,6 +91,15 @@ def test_second_order_and_the_tape(guest):
     np.testing.assert_allclose(nnx.to_numpy(h), np.diag(2 * np.cos(2 * nnx.to_numpy(x))), atol=1e-12)
 
 
+@pytest.mark.parametrize("key", [[0, 0, 1], (slice(None), [1, 1]), ([0, 0], [1, 1]), (None, [2, 0])], ids=str)
+def test_torch_indexing_with_lists(key):
+    torch = pytest.importorskip("torch")
+    x = torch.arange(12.0, dtype=torch.float64).reshape(3, 4)
+    g = nnx.grad(lambda x: nnx.namespace(x).sum(x[key] ** 2))(x)
+    expected = nnx.grad(lambda x: nnx.namespace(x).sum(x[key] ** 2))(x.numpy())
+    np.testing.assert_allclose(g.numpy(), expected)
+
+
 def test_a_guest_and_numpy_do_not_mix(guest):
     x = guest(np.ones(2))
     with pytest.raises(nnx.errors.MixedBackendsError, match="expected arrays of one backend"):

@@ -198,6 +198,10 @@ def test_attributes(xp_backend):
     assert t[0, 1].item() == 2.0
     assert bool(t[0, 0] > 0.5)
     assert hash(t) != hash(nnx.variable(raw))
+    assert f"{t[0, 1]:.2f}" == "2.00"
+    assert "tracked" in f"{t}"
+    with pytest.raises(TypeError, match="format"):
+        format(t, ".2f")
     assert "tracked" in repr(t)
     assert "tracked" not in repr(xp_backend.ns.asarray(raw))
     with pytest.raises(ValueError, match=r"T: expected an array with 2 axes, got 1; use .mT"):

@@ -275,7 +275,14 @@ def test_jvp_against_finite_differences_and_the_jacobian(xp_backend):
 
 def test_jvp_of_containers_and_constants(xp_backend):
     x = xp_backend.array(V)
-    out, tangent = nnx.jvp(lambda t: {"y": t["x"] ** 2, "c": x}, ({"x": x},), ({"x": x},))
+
+    def f(t):
+        return {"y": t["x"] ** 2, "c": x, "place": namespace(t["x"]).argmax(t["x"]), "n": 3.0}
+
+    out, tangent = nnx.jvp(f, ({"x": x},), ({"x": x},))
+    assert (out["n"], tangent["n"]) == (3.0, 0.0)
+    assert_close(out["place"], 2, "int64")
+    assert_close(tangent["place"], 0, "int64")
     assert_close(tangent["y"], 2 * V * V)
     assert_close(tangent["c"], np.zeros(3))
     assert_close(out["c"], V)

@@ -229,19 +229,11 @@ def test_modes_are_restored():
 
 
 def test_a_penalty_is_part_of_the_loss():
-    class Penalised(nnx.Module):
-        def __init__(self):
-            self.linear = nnx.Linear(3, 2)
-
-        def forward(self, x):
-            return self.linear(x)
-
-        def penalty(self):
-            return 0.5 * nnx.namespace(self.linear.weight).sum(self.linear.weight**2)
-
-    model = nnx.Model(Penalised(), optimizer=lambda net: nnx.optim.SGD(net, lr=0.0))
-    plain = nnx.Model(model.net.linear)
-    penalty = 0.5 * np.sum(model.net.linear.weight**2)
+    linear = nnx.Linear(3, 2)
+    net = nnx.Sequential(linear).regularize(nnx.regularizers.L2(0.5), "*.weight")
+    model = nnx.Model(net, optimizer=lambda net: nnx.optim.SGD(net, lr=0.0))
+    plain = nnx.Model(linear)
+    penalty = 0.5 * np.sum(linear.weight**2)
     expected = plain.evaluate(X, Y)["loss"] + penalty
     assert model.evaluate(X, Y)["loss"] == pytest.approx(expected, rel=1e-6)
     history = model.fit(X, Y, verbose=0)
