@@ -51,7 +51,8 @@ EXEMPT_WHEN_TRACKED = {
 }
 # What the bare namespace gets before nnx is blamed. The suite runs its element-wise tests, the special cases
 # among them, on a tenth of the examples asked for: fewer would hardly look further than the first run.
-RETRY_SEEDS = (1, 2, 3)
+# Some special cases draw one number per run (the imaginary part in tanh(inf + iy)), so that only seeds vary them.
+RETRY_SEEDS = tuple(range(1, 25))
 RETRY_EXAMPLES = 500
 
 

@@ -63,4 +63,7 @@ def backward(array: Any, grad: Any = None, *, create_graph: bool = False, retain
         seed = array._namespace.wrap(seed)
     arrived = backpropagate(order, {node: seed}, create_graph=create_graph, retain_graph=retain_graph)
     for leaf, cotangent in arrived.items():
-        leaf.saved[0].accumulate(cotangent)
+        slot = leaf.saved[0]
+        if slot.view is None and slot.grad is None and not create_graph:  # another leaf may have got the same array
+            cotangent = array._namespace.raw.asarray(cotangent, copy=True)
+        slot.accumulate(cotangent)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import random
+from ..dtypes import is_differentiable
+from ..errors import ShapeError
 from .array import Array
 from .parameter import Parameter, reader
 from .tape import Node, Operation, record, record_outputs
@@ -21,6 +23,9 @@ def _tracked(values: Sequence[Any]) -> list[int]:
 
 
 def _require_untracked(outputs: Sequence[Any], label: str) -> None:
+    for output in outputs:
+        if not hasattr(output, "dtype"):
+            raise TypeError(f"{label}: expected the function to return arrays, got {type(output).__name__}.")
     if _tracked(outputs):
         raise ValueError(
             f"{label}: the function uses a tracked array that is neither an argument nor a parameter, whose gradient "
@@ -33,6 +38,8 @@ def _record_call(
 ) -> list[Any]:
     """Return the raw outputs of a call as arrays tied to its inputs."""
     namespace = inputs[0]._namespace
+    if not any(is_differentiable(out.dtype) for out in outputs):
+        return [namespace.wrap(out) for out in outputs]
     op = Operation(label, vjp, (), namespace, outputs=len(outputs), replay=replay)
     parents = tuple(a._node for a in inputs)
     if len(outputs) == 1:
@@ -168,7 +175,7 @@ class custom_vjp:
     ... def clip_gradient(x):
     ...     return x
     >>> clip_gradient.defvjp(lambda x: (x, None), lambda _, g: (np.clip(g, -1.0, 1.0),))
-    >>> nnx.grad(lambda x: 5.0 * clip_gradient(x))(np.asarray(2.0))
+    >>> float(nnx.grad(lambda x: 5.0 * clip_gradient(x))(np.asarray(2.0)))
     1.0
     """
 
@@ -211,6 +218,15 @@ class custom_vjp:
             for arg, grad in zip(args, grads, strict=True)
             for leaf in (leaves_of(grad) if grad is not None else [None] * len(leaves_of(arg)))
         ]
+        if len(flat) != len(leaves_of(args)):
+            raise TypeError("custom_vjp: the gradients do not have the structure of the arguments.")
+        for i in positions:
+            shape = tuple(leaves_of(args)[i].shape)
+            if flat[i] is not None and tuple(getattr(flat[i], "shape", ())) != shape:
+                raise ShapeError(
+                    f"custom_vjp: expected a gradient of shape {shape}, that of the argument, got "
+                    f"{tuple(getattr(flat[i], 'shape', ()))}."
+                )
         return [flat[i] for i in positions]
 
     def _vjp(self, xp: Any, g: Any, saved: tuple, needs: tuple) -> list[Any]:

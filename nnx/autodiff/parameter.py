@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from ..backend import device, get_backend
+from ..backend import device, get_backend, load_backend, mixed_backends_error, to_numpy
 from ..dtypes import dtype_name
 from ..errors import DTypeError, ShapeError
 from .array import Array
@@ -53,7 +53,7 @@ class Parameter:
     Parameters
     ----------
     value
-        A raw array of floating-point numbers. The parameter keeps this array and updates it in place where its library
+        A raw array of floating-point numbers. The parameter keeps a copy, which it updates in place where its library
         can.
     trainable
         Whether it is recorded and optimized.
@@ -75,7 +75,7 @@ class Parameter:
         if isinstance(value, Array):
             value = value.__nnx_untracked__()
         require_differentiable("Parameter", value)
-        self._data = value
+        self._data = get_backend(value).asarray(value, copy=True)
         self._slot = Slot()
         self._leaf: Array | None = None
         self._trainable = trainable
@@ -92,9 +92,11 @@ class Parameter:
     def value(self, new: Any) -> None:
         raw = new.__nnx_untracked__() if isinstance(new, Array) else new
         label = f"parameter {self.name}" if self.name else "Parameter"
+        if not hasattr(raw, "dtype"):
+            raise TypeError(f"{label}: expected an array, got {type(raw).__name__}; use nnx.asarray(x).")
         if tuple(raw.shape) != tuple(self._data.shape):
             raise ShapeError(f"{label}: expected shape {tuple(self._data.shape)}, got {tuple(raw.shape)}.")
-        if raw.dtype != self._data.dtype:
+        if dtype_name(raw.dtype) != dtype_name(self._data.dtype):
             raise DTypeError(
                 f"{label}: expected dtype {dtype_name(self._data.dtype)}, got {dtype_name(raw.dtype)}. Cast it, e.g. "
                 f"xp.astype(x, xp.{dtype_name(self._data.dtype)})."
@@ -114,11 +116,22 @@ class Parameter:
 
     @grad.setter
     def grad(self, new: Any) -> None:
+        if new is not None:
+            self.check_grad(new)
         self._slot.grad = None
         if new is not None:
-            if tuple(new.shape) != tuple(self._data.shape):
-                raise ShapeError(f"grad: expected shape {tuple(self._data.shape)}, got {tuple(new.shape)}.")
             self._slot.accumulate(new)
+
+    def check_grad(self, new: Any, label: str = "grad") -> None:
+        """Raise unless `new` is a raw array that can be the gradient."""
+        if get_backend(new) is not get_backend(self._data):
+            raise mixed_backends_error(label, self._data, new)
+        if tuple(new.shape) != tuple(self._data.shape):
+            raise ShapeError(f"{label}: expected shape {tuple(self._data.shape)}, got {tuple(new.shape)}.")
+        if new.dtype != self._data.dtype:
+            raise DTypeError(
+                f"{label}: expected dtype {dtype_name(self._data.dtype)}, got {dtype_name(new.dtype)}; cast it first."
+            )
 
     @property
     def trainable(self) -> bool:
@@ -128,6 +141,8 @@ class Parameter:
     @trainable.setter
     def trainable(self, flag: bool) -> None:
         self._trainable = bool(flag)
+        if not flag:
+            self._slot.grad = None  # so that no optimizer changes it
 
     @property
     def name(self) -> str:
@@ -174,15 +189,47 @@ class Parameter:
         if self._storage is not None:
             self._storage.stale = True
         grad, slot.grad, slot.view = slot.grad, None, grad_view
-        self._data = data
+        old, self._data = self._data, data
         self._storage = storage
+        if type(data) is not type(old) or data.dtype != old.dtype:
+            self.changed()
+            return  # a gradient of another kind is of no use
+        self._leaf = None  # its value is the same: a graph recorded before may still run backwards
         if grad is not None:
             slot.accumulate(grad)
-        self.changed()
+
+    # ---- copies: independent, with no gradient, outside any flat buffer
+
+    def __copy__(self) -> Parameter:
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo: dict) -> Parameter:
+        return _rebuilt(_copied(self._data), self._trainable, self.name)
+
+    def __reduce__(self) -> tuple:
+        return _unpickled, (get_backend(self._data).name, to_numpy(self._data), self._trainable, self.name)
 
     def __repr__(self) -> str:
         frozen = "" if self._trainable else ", trainable=False"
         return f"Parameter({self._data!r}{frozen})"
+
+
+def _copied(data: Any) -> Any:
+    return get_backend(data).asarray(data, device=device(data), copy=True)
+
+
+def _rebuilt(data: Any, trainable: bool, name: str) -> Parameter:
+    parameter = Parameter(data, trainable)
+    parameter.name = name
+    return parameter
+
+
+def _unpickled(backend: str, data: Any, trainable: bool, name: str) -> Parameter:
+    return _rebuilt(load_backend(backend).asarray(data), trainable, name)
+
+
+def _unpickled_buffer(backend: str, data: Any) -> Buffer:
+    return Buffer(load_backend(backend).asarray(data))
 
 
 class Buffer:
@@ -199,6 +246,7 @@ class Buffer:
 
     def __init__(self, value: Any) -> None:
         self._data = value._data if isinstance(value, Array) else value
+        get_backend(self._data)  # raises if it is no array
 
     @property
     def value(self) -> Any:
@@ -211,6 +259,12 @@ class Buffer:
         if tuple(raw.shape) != tuple(self._data.shape):
             raise ShapeError(f"Buffer: expected shape {tuple(self._data.shape)}, got {tuple(raw.shape)}.")
         self._data = raw
+
+    def __deepcopy__(self, memo: dict) -> Buffer:
+        return Buffer(_copied(self._data))
+
+    def __reduce__(self) -> tuple:
+        return _unpickled_buffer, (get_backend(self._data).name, to_numpy(self._data))
 
     def __repr__(self) -> str:
         return f"Buffer({self._data!r})"

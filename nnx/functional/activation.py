@@ -7,6 +7,8 @@ from typing import Any
 
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
+from ..dtypes import dtype_name, is_floating
+from ..errors import DTypeError
 
 
 @primitive("relu", arrays=1)
@@ -45,6 +47,8 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     array([0.    , 0.8413])
     """
     xp = namespace(input)
+    if not is_floating(input.dtype):
+        raise DTypeError(f"gelu: expected a floating-point array, got dtype {dtype_name(input.dtype)}; cast it first.")
     if approximate == "none":
         return 0.5 * input * (1 + xp.special.erf(input * math.sqrt(0.5)))
     if approximate == "tanh":

@@ -9,6 +9,8 @@ from ..autodiff import Array
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
 from ..backend import device, get_backend
+from ..dtypes import dtype_name, is_floating
+from ..errors import DTypeError
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -40,18 +42,20 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     if not training or p == 0.0:
         return input
     raw = input._data if isinstance(input, Array) else input
+    backend = get_backend(raw)
+    if not is_floating(raw.dtype):
+        raise DTypeError(f"dropout: expected a floating-point array, got dtype {dtype_name(raw.dtype)}; cast it first.")
     shape = tuple(raw.shape)
     size = 1
     for n in shape:
         size *= n
+    p = float(p)  # a NumPy scalar would promote
     key, counter = random.dropout_stream().reserve(size)
     mask = random.bernoulli_mask(key, counter, shape, 1.0 - p)
-    backend = get_backend(raw)
     return masked_scale(input, backend.asarray(mask, device=device(raw)), 1.0 / (1.0 - p) if p < 1.0 else 0.0)
 
 
 @primitive("masked_scale", arrays=2)
 def masked_scale(input: Any, mask: Any, scale: float) -> Any:
-    """Return `scale` times `input` where `mask` holds, else 0."""
-    xp = namespace(input)
-    return xp.where(mask, input * scale, xp.zeros_like(input))
+    """Return `input` times `scale` where `mask` holds, times 0 elsewhere (so that NaN stays NaN)."""
+    return input * (namespace(input).astype(mask, input.dtype) * scale)

@@ -12,12 +12,22 @@ from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
 
 _REDUCTIONS = ("none", "mean", "sum")
+_INDEX_OR_FLOAT = ("int64", "float16", "bfloat16", "float32", "float64")
 
 
 def check_reduction(operation: str, reduction: str) -> None:
     """Raise unless `reduction` is one of the three."""
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{operation}: expected reduction='none', 'mean' or 'sum', got {reduction!r}.")
+
+
+def _check_dtype(operation: str, name: str, array: Any, input: Any) -> None:
+    if array.dtype != input.dtype:
+        expected = dtype_name(input.dtype)
+        raise DTypeError(
+            f"{operation}: expected {name} of dtype {expected}, that of the input, got {dtype_name(array.dtype)}. "
+            f"Cast it, e.g. xp.astype({name}, xp.{expected})."
+        )
 
 
 def reduce(xp: Any, values: Any, reduction: str) -> Any:
@@ -39,8 +49,8 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
     Raises
     ------
-    ShapeError
-        If the shapes differ.
+    ShapeError, DTypeError
+        If the shapes or the dtypes differ.
 
     Examples
     --------
@@ -55,6 +65,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
             "Reshape one of them, e.g. xp.reshape(target, input.shape)."
         )
     xp = namespace(input, target)
+    _check_dtype("mse_loss", "target", target, input)
     difference = input - target
     return reduce(xp, difference * difference, reduction)
 
@@ -104,8 +115,12 @@ def cross_entropy(
     check_reduction("cross_entropy", reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: expected label_smoothing from 0 to 1, got {label_smoothing!r}.")
-    _check_targets(input, target, weight, ignore_index)
     xp = namespace(input, target, weight)
+    if dtype_name(target.dtype) not in _INDEX_OR_FLOAT:
+        if dtype_name(target.dtype) == "bool":
+            raise DTypeError("cross_entropy: expected integer class indices, got dtype bool; cast them to int64.")
+        target = xp.astype(target, xp.int64)  # small integers cannot be compared with every class
+    _check_targets(input, target, weight, ignore_index)
     logp = xp.special.log_softmax(input, axis=-1)
     classes = input.shape[-1]
     if is_floating(target.dtype):
@@ -155,14 +170,17 @@ def _check_targets(input: Any, target: Any, weight: Any, ignore_index: int) -> N
             f"cross_entropy: for logits of shape {tuple(input.shape)}, expected {kind} of shape {expected}, got "
             f"{tuple(target.shape)}.{hint}"
         )
-    if not probabilities and dtype_name(target.dtype).startswith("bool"):
-        raise DTypeError("cross_entropy: expected integer class indices, got dtype bool; cast them to int64.")
+    if probabilities:
+        _check_dtype("cross_entropy", "target", target, input)
+    if weight is not None:
+        _check_dtype("cross_entropy", "weight", weight, input)
     raw = target._data if isinstance(target, Array) else target
     backend = get_backend(raw)
     if not probabilities and backend.on_host and raw.size:
         xp = namespace(raw)
         wrong = ((raw < 0) | (raw >= classes)) & (raw != ignore_index)
         if bool(xp.any(wrong)):
+            raw = raw[raw != ignore_index]
             lowest, highest = int(xp.min(raw)), int(xp.max(raw))
             raise IndexError(
                 f"cross_entropy: expected class indices from 0 to {classes - 1} for {classes} classes, got some from "

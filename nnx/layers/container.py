@@ -9,8 +9,14 @@ from .module import Module
 
 
 def _checked(module: Any, where: str) -> Module:
+    if isinstance(module, type) and issubclass(module, Module):
+        raise TypeError(
+            f"{where}: expected a Module, got the class {module.__name__}; make one: {module.__name__}(...)."
+        )
+    if isinstance(module, (list, tuple)):
+        raise TypeError(f"{where}: expected a Module, got a {type(module).__name__}; unpack it with *.")
     if not isinstance(module, Module):
-        raise TypeError(f"{where}: expected a Module, got {type(module).__name__}. Pass an instance, e.g. nnx.ReLU().")
+        raise TypeError(f"{where}: expected a Module, got {type(module).__name__}.")
     return module
 
 
@@ -111,7 +117,9 @@ class ModuleDict(Module):
             self[name] = module
 
     def __setitem__(self, name: str, module: Module) -> None:
-        if "." in name or not name or hasattr(Module, name):
+        if not isinstance(name, str):
+            raise TypeError(f"ModuleDict: expected a string as key, got {name!r}.")
+        if "." in name or not name or (hasattr(self, name) and name not in self._modules):
             raise KeyError(f"ModuleDict: {name!r} cannot name a module; use letters, digits and underscores.")
         setattr(self, name, _checked(module, f"ModuleDict, key {name!r}"))
 

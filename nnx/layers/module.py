@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +12,8 @@ from ..autodiff import Buffer, Parameter
 from ..backend import available_backends, device, get_backend, load_backend, to_numpy
 from ..dtypes import dtype_name
 from ..errors import WeightsError
+
+_next_key = itertools.count().__next__
 
 
 class Module:
@@ -139,11 +143,15 @@ class Module:
         return iter(dict.fromkeys(self._modules.values()))
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Yield every parameter with its dotted name; a tied one once, under its first name."""
+        """Yield every parameter with its dotted name; a tied one once, under its first name.
+
+        A parameter remembers the name, for messages and for optimizers.
+        """
         seen: set[Parameter] = set()
         for name, parameter in self._all("_parameters", prefix):
             if parameter not in seen:
                 seen.add(parameter)
+                parameter.name = name
                 yield name, parameter
 
     def parameters(self) -> Iterator[Parameter]:
@@ -165,21 +173,21 @@ class Module:
 
     def __nnx_parameters__(self) -> dict[str, Parameter]:
         """The parameters by name; how transforms and optimizers know a module."""
-        found = dict(self.named_parameters())
-        for name, parameter in found.items():
-            parameter.name = name
-        return found
+        return dict(self.named_parameters())
 
     # ---- state
 
     def state_dict(self) -> dict[str, Any]:
         """Return the raw arrays (no copies) of parameters and buffers by dotted name; a tied one under each name."""
-        state: dict[str, Any] = {}
-        for path, module in self.named_modules():
-            items: dict[str, Any] = {**module._parameters, **module._buffers}
-            for name, item in items.items():
-                state[f"{path}.{name}" if path else name] = item.value
-        return state
+        return {name: item.value for name, item in self._named_state()}
+
+    def _named_state(self, prefix: str = "", outer: tuple[Module, ...] = ()) -> Iterator[tuple[str, Any]]:
+        """Yield parameters and buffers under every name that leads to them, without going in circles."""
+        for name, item in (*self._parameters.items(), *self._buffers.items()):
+            yield prefix + name, item
+        for name, module in self._modules.items():
+            if module is not self and module not in outer:
+                yield from module._named_state(f"{prefix}{name}.", (*outer, self))
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Write arrays into the parameters and buffers of the same names. A failed load changes nothing.
@@ -196,7 +204,8 @@ class Module:
         WeightsError
             Listing every problem at once.
         """
-        own = dict(self._all("_parameters")) | dict(self._all("_buffers"))
+        own = dict(self._named_state())
+        loaded = {}
         problems = []
         if strict:
             problems += [f"missing: {name} {tuple(own[name].value.shape)}" for name in own if name not in state]
@@ -205,19 +214,22 @@ class Module:
             if name not in state:
                 continue
             new, old = state[name], item.value
-            if tuple(new.shape) != tuple(old.shape):
+            if not hasattr(new, "dtype") or getattr(new, "tracked", False):
+                kind = "a tracked one" if hasattr(new, "dtype") else type(new).__name__
+                problems.append(f"{name}: expected a raw array, got {kind}")
+            elif tuple(new.shape) != tuple(old.shape):
                 problems.append(f"{name}: expected shape {tuple(old.shape)}, got {tuple(new.shape)}")
             elif dtype_name(new.dtype) != dtype_name(old.dtype):
                 problems.append(f"{name}: expected dtype {dtype_name(old.dtype)}, got {dtype_name(new.dtype)}")
+            else:
+                loaded[name] = get_backend(old).asarray(to_numpy(new), dtype=old.dtype, device=device(old))
         if problems:
             raise WeightsError(
                 f"the weights do not fit {type(self).__name__} ({len(problems)} problems, nothing was loaded):\n  "
                 + "\n  ".join(problems)
             )
-        for name, item in own.items():
-            if name in state:
-                old = item.value
-                item.value = get_backend(old).asarray(to_numpy(state[name]), dtype=old.dtype, device=device(old))
+        for name, array in loaded.items():
+            own[name].value = array
 
     # ---- modes
 
@@ -249,7 +261,8 @@ class Module:
 
             def convert(raw: Any) -> Any:
                 xp = get_backend(raw).xp
-                return xp.astype(raw, getattr(xp, target)) if "float" in dtype_name(raw.dtype) else raw
+                floating = "float" in dtype_name(raw.dtype)
+                return xp.astype(raw, getattr(xp, target), copy=False) if floating else raw
 
         elif target in available_backends() or target == "strict":
             backend = load_backend(target)
@@ -261,15 +274,27 @@ class Module:
             names = ", ".join(map(repr, available_backends()))
             raise ValueError(f"to: expected a backend ({names}) or a floating-point dtype, got {target!r}.")
         for parameter in self.parameters():
-            parameter.move(convert(parameter.value))
+            value, grad = parameter.value, parameter.grad
+            moved = convert(value)
+            if moved is not value:
+                parameter.move(moved)
+                parameter.grad = None if grad is None else convert(grad)
         for buffer in self.buffers():
             buffer._data = convert(buffer.value)
         return self
 
     def apply(self, function: Callable[[Module], Any]) -> Module:
         """Call `function` on every module inside and on this one; return it."""
-        for module in reversed(list(self.modules())):
-            function(module)
+        seen: set[int] = set()
+
+        def visit(module: Module) -> None:
+            if id(module) not in seen:
+                seen.add(id(module))
+                for child in module._modules.values():
+                    visit(child)
+                function(module)
+
+        visit(self)
         return self
 
     def register_forward_hook(self, hook: Callable[[Module, tuple, Any], Any]) -> Callable[[], None]:
@@ -281,7 +306,7 @@ class Module:
         callable
             Call it to remove the hook.
         """
-        key = max(self._hooks, default=-1) + 1
+        key = _next_key()
         self._hooks[key] = hook
 
         def remove() -> None:
@@ -327,6 +352,7 @@ class Module:
         """The arguments to show in the representation; subclasses define it."""
         return ""
 
+    @reprlib.recursive_repr("...")
     def __repr__(self) -> str:
         head = type(self).__name__
         if not self._modules:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..errors import ShapeError
 from .module import Module
 
 
@@ -27,10 +28,10 @@ class Flatten(Module):
         shape = tuple(input.shape)
         rank = len(shape)
         if not (-rank <= self.start_dim < rank and -rank <= self.end_dim < rank):
-            raise ValueError(f"Flatten({self.start_dim}, {self.end_dim}): got an array with {rank} axes, {shape}.")
+            raise ShapeError(f"Flatten({self.start_dim}, {self.end_dim}): got an array with {rank} axes, {shape}.")
         start, end = self.start_dim % rank, self.end_dim % rank
         if start > end:
-            raise ValueError(
+            raise ShapeError(
                 f"Flatten: start_dim={self.start_dim} lies after end_dim={self.end_dim} for shape {shape}."
             )
         return namespace(input).reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autodiff import Buffer
+from ..backend import asarray
 from ..functional.loss import check_reduction, cross_entropy
 from ..layers.module import Module
 
@@ -28,7 +29,7 @@ class CrossEntropyLoss(Module):
         check_reduction("CrossEntropyLoss", reduction)
         if not 0.0 <= label_smoothing <= 1.0:
             raise ValueError(f"CrossEntropyLoss: expected label_smoothing from 0 to 1, got {label_smoothing!r}.")
-        self.weight: Any = None if weight is None else Buffer(weight)
+        self.weight: Any = None if weight is None else Buffer(weight if hasattr(weight, "shape") else asarray(weight))
         self.ignore_index = ignore_index
         self.reduction = reduction
         self.label_smoothing = label_smoothing

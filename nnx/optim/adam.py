@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .optimizer import Optimizer, check_range
+from .arguments import check_range
+from .optimizer import Optimizer
 
 
 class Adam(Optimizer):
@@ -75,9 +76,13 @@ class Adam(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         label = type(self).__name__
+        if not isinstance(options["betas"], (tuple, list)) or len(options["betas"]) != 2:
+            raise ValueError(f"{label}: expected betas to be a pair of numbers, got {options['betas']!r}.")
         for k, beta in enumerate(options["betas"]):
             check_range(label, f"betas[{k}]", beta, 0.0, 1.0)
         check_range(label, "eps", options["eps"], 0.0)
+        if not options["eps"]:
+            raise ValueError(f"{label}: expected eps to be above 0, got 0: a zero gradient would give NaN.")
         check_range(label, "weight_decay", options["weight_decay"], 0.0)
 
     def state_scales(self, options: Mapping[str, Any]) -> tuple[float, ...]:

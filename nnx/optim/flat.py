@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autodiff import Parameter
-from ..backend import device, get_backend
+from ..backend import device, get_backend, load_backend
 from ..dtypes import dtype_name
 
 _ALIGNMENT = 256  # bytes
@@ -24,8 +24,7 @@ class FlatStorage:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         self.parameters = list(parameters)
         first = self.parameters[0].value
-        self.xp = get_backend(first).xp
-        self.on_host = get_backend(first).on_host
+        self.backend = get_backend(first).name
         self.dtype, self.device = first.dtype, device(first)
         itemsize = _itemsize(self.dtype)
         step = _ALIGNMENT // itemsize
@@ -42,6 +41,19 @@ class FlatStorage:
             view = self.view(self.values, parameter, offset)
             view[...] = parameter.value
             parameter.move(view, self.view(self.grads, parameter, offset), self)
+
+    @property
+    def xp(self) -> Any:
+        """The raw namespace of its arrays."""
+        return load_backend(self.backend).xp
+
+    @property
+    def on_host(self) -> bool:
+        """Whether its arrays live on the host."""
+        return load_backend(self.backend).on_host
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "stale": True}  # in a copy, nothing is a view of anything
 
     def new_array(self) -> Any:
         """Return zeros of the storage's layout, e.g. for a state of an optimizer."""
@@ -62,6 +74,18 @@ class FlatStorage:
                 ranges.append((start, stop))
         blocks = [slice(i, min(i + self.block, stop)) for start, stop in ranges for i in range(start, stop, self.block)]
         return [(self.values[b], self.grads[b], [array[b] for array in state]) for b in blocks]
+
+
+class Alone:
+    """Marks parameters that stay where they are, because their library has no views that write through."""
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        self.stale = False
+        for parameter in parameters:
+            parameter.move(parameter.value, None, self)
+
+    def __getstate__(self) -> dict:
+        return {"stale": True}
 
 
 def _itemsize(dtype: Any) -> int:

@@ -7,14 +7,15 @@ per tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..autodiff import Array, Parameter
 from ..backend import get_backend, to_numpy
 from ..dtypes import dtype_name
 from ..errors import WeightsError
-from .flat import FlatStorage, storages
+from .arguments import check_group_options, check_lr, grouped
+from .flat import Alone, FlatStorage, storages
 
 _FLUSH_EVERY = 50  # steps
 _FLUSH = {"float32": 2.0**-66, "float64": 2.0**-930}  # adding and subtracting it drops what is 1e-7 (1e-16) of it
@@ -27,7 +28,7 @@ class Group:
         self.names = list(named)
         self.parameters = list(named.values())
         self.options = options
-        self.scales: tuple[float, ...] = ()
+        self.scales: tuple[float, ...] | None = None
 
 
 class _Flat:
@@ -69,16 +70,17 @@ class Optimizer:
 
     def __init__(self, parameters: Any, **options: Any) -> None:
         self.defaults = options
-        self.groups = [Group(named, {**options, **own}) for named, own in _grouped(parameters, type(self).__name__)]
+        found = grouped(parameters, type(self).__name__)
+        check_group_options(type(self).__name__, found, options)
+        self.groups = [Group(named, {**options, **own}) for named, own in found]
         names = [name for group in self.groups for name in group.names]
-        members = [p for group in self.groups for p in group.parameters]
-        _check_members(type(self).__name__, names, members, self.groups, options)
         for group in self.groups:
             self.check_options(group.options)
         self.steps = 0
         self._steps_of: dict[str, int] = dict.fromkeys(names, 0)
         self._state: dict[str, list[Any]] = {}
         self._flat: list[_Flat] = []
+        self._alone: Alone | None = None
 
     # ---- for subclasses
 
@@ -122,8 +124,6 @@ class Optimizer:
         elif grads is not None:
             self._take(grads)
         self._ensure_state()
-        for group in self.groups:
-            self._rescale(group)
         for flat in self._flat:
             self._step_flat(flat)
         if self._state:
@@ -150,17 +150,22 @@ class Optimizer:
 
     def _take(self, grads: Any) -> None:
         named = {n: p for group in self.groups for n, p in zip(group.names, group.parameters, strict=True)}
+        label = f"{type(self).__name__}.step"
         if not isinstance(grads, Mapping):
+            grads = list(grads)
+            if len(grads) != len(named):
+                raise ValueError(f"{label}: expected {len(named)} gradients, one per parameter, got {len(grads)}.")
             grads = dict(zip(named, grads, strict=True))
         unknown = [name for name in grads if name not in named]
         if unknown:
             raise KeyError(
-                f"{type(self).__name__}.step: no parameter is named {', '.join(map(repr, unknown))}; the names are "
-                f"{', '.join(named)}."
+                f"{label}: no parameter is named {', '.join(map(repr, unknown))}; the names are {', '.join(named)}."
             )
+        raw = {name: g._data if isinstance(g, Array) else g for name, g in grads.items() if g is not None}
+        for name, g in raw.items():
+            named[name].check_grad(g, f"{label}, gradient of {name}")
         for name, parameter in named.items():
-            found = grads.get(name)
-            parameter.grad = found._data if isinstance(found, Array) else found
+            parameter.grad = raw.get(name)
 
     # ---- the update
 
@@ -219,7 +224,12 @@ class Optimizer:
         scales = self.state_scales(group.options)
         if scales == group.scales:
             return
-        for old, new, k in zip(group.scales, scales, range(len(scales)), strict=False):
+        if group.scales is not None and len(scales) != len(group.scales):
+            raise ValueError(
+                f"{type(self).__name__}: an option changed that decides which states there are "
+                f"({', '.join(self.state_names) or 'none'} now); make a new optimizer instead."
+            )
+        for old, new, k in zip(group.scales or (), scales, range(len(scales)), strict=False):
             if old != new:
                 for name, arrays in self._named_state().items():
                     if name in group.names:
@@ -230,10 +240,16 @@ class Optimizer:
 
     def _ensure_state(self) -> None:
         """Lay out parameters and state, at the first step and whenever a parameter has moved since."""
-        if (self._flat or self._state) and not any(flat.storage.stale for flat in self._flat):
-            return
+        stale = self._alone is None or self._alone.stale or any(flat.storage.stale for flat in self._flat)
+        if stale:
+            self._lay_out()
+        for group in self.groups:
+            self._rescale(group)
+
+    def _lay_out(self) -> None:
         known = self._named_state()
         self._flat, self._state = [], {}
+        alone: list[Parameter] = []
         for group in self.groups:
             name_of = dict(zip(group.parameters, group.names, strict=True))
             for storage in storages([p for p in group.parameters if get_backend(p.value).writable]):
@@ -241,8 +257,10 @@ class Optimizer:
                 self._flat.append(_Flat(group, names, storage, [storage.new_array() for _ in self.state_names]))
             for name, parameter in zip(group.names, group.parameters, strict=True):
                 if not get_backend(parameter.value).writable:
+                    alone.append(parameter)
                     xp = get_backend(parameter.value).xp
                     self._state[name] = [xp.zeros_like(parameter.value) for _ in self.state_names]
+        self._alone = Alone(alone)
         for name, arrays in self._named_state().items():
             self._put_state(name, arrays, known.get(name, arrays))
 
@@ -281,15 +299,25 @@ class Optimizer:
             Listing every missing, unexpected or misshapen entry.
         """
         self._ensure_state()
+        if not isinstance(state, Mapping) or not {"steps", "parameters"} <= set(state):
+            raise WeightsError(
+                f"{type(self).__name__}: expected what state_dict() returned, with steps and parameters."
+            )
         own, entries = self._named_state(), state["parameters"]
         problems = [f"missing: {name}" for name in own if name not in entries]
         problems += [f"unexpected: {name}" for name in entries if name not in own]
         for name, arrays in own.items():
+            if name not in entries:
+                continue
+            found = entries[name]
+            if not isinstance(found.get("step"), int):
+                problems.append(f"{name}, step: expected an integer, got {found.get('step')!r}")
             for key, array in zip(self.state_names, arrays, strict=True):
-                found = entries.get(name, {}).get(key)
-                if name in entries and (found is None or tuple(found.shape) != tuple(array.shape)):
-                    got = "nothing" if found is None else tuple(found.shape)
+                shape = getattr(found.get(key), "shape", None)
+                if shape is None or tuple(shape) != tuple(array.shape):
+                    got = "nothing" if key not in found else "no array" if shape is None else tuple(shape)
                     problems.append(f"{name}, {key}: expected shape {tuple(array.shape)}, got {got}")
+            problems += [f"{name}: unexpected {key}" for key in found if key not in ("step", *self.state_names)]
         if problems:
             raise WeightsError(
                 f"the state does not fit {type(self).__name__} ({len(problems)} problems, nothing was loaded):\n  "
@@ -311,74 +339,3 @@ class Optimizer:
 
 def _like(array: Any, like: Any) -> Any:
     return get_backend(like).asarray(to_numpy(array), dtype=like.dtype)
-
-
-# ------------------------------------------------------------------ arguments
-
-
-def _grouped(parameters: Any, label: str) -> list[tuple[dict[str, Parameter], dict[str, Any]]]:
-    """Return (named parameters, own options) for each group."""
-    if hasattr(type(parameters), "__nnx_parameters__"):
-        return [(dict(parameters.__nnx_parameters__()), {})]
-    if isinstance(parameters, Parameter):
-        raise TypeError(
-            f"{label}: expected a module or an iterable of parameters, got one Parameter; pass [parameter]."
-        )
-    items: list[Any] = list(parameters.items()) if isinstance(parameters, Mapping) else list(parameters)
-    if items and all(isinstance(item, Mapping) for item in items):
-        groups: list[tuple[dict[str, Parameter], dict[str, Any]]] = []
-        for item in items:
-            own = {k: v for k, v in item.items() if k != "params"}
-            if "params" not in item:
-                raise KeyError(f'{label}: a group needs the key "params"; got {", ".join(map(repr, item))}.')
-            groups.append((_named(item["params"], label, start=sum(len(g[0]) for g in groups)), own))
-        return groups
-    return [(_named(items, label), {})]
-
-
-def _named(parameters: Any, label: str, start: int = 0) -> dict[str, Parameter]:
-    if hasattr(type(parameters), "__nnx_parameters__"):
-        return dict(parameters.__nnx_parameters__())
-    named: dict[str, Parameter] = {}
-    for k, item in enumerate(parameters):
-        name, parameter = item if isinstance(item, tuple) else (getattr(item, "name", "") or str(start + k), item)
-        if not isinstance(parameter, Parameter):
-            raise TypeError(
-                f"{label}: expected parameters, got {type(parameter).__name__}. Pass the module itself, or "
-                "module.parameters()."
-            )
-        if name in named:
-            raise ValueError(f"{label}: two parameters are named {name!r}; pass each once.")
-        named[name] = parameter
-    return named
-
-
-def _check_members(
-    label: str, names: list[str], members: list[Parameter], groups: list[Group], options: Mapping[str, Any]
-) -> None:
-    if not members:
-        raise ValueError(f"{label}: got no parameters. Pass a module that has some, or module.parameters().")
-    if len(set(members)) < len(members):
-        twice = next(n for n, p in zip(names, members, strict=True) if members.count(p) > 1)
-        raise ValueError(f"{label}: parameter {twice!r} appears twice; a parameter may be in one group only.")
-    if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise ValueError(f"{label}: two groups have a parameter named {twice!r}; pass pairs of distinct names.")
-    for group in groups:
-        unknown = [key for key in group.options if key not in options]
-        if unknown:
-            raise TypeError(f"{label}: unknown option {', '.join(map(repr, unknown))}; it has {', '.join(options)}.")
-
-
-def check_lr(label: str, lr: float | Callable[[int], float]) -> None:
-    """Raise unless `lr` is a positive number, zero, or a schedule."""
-    if not callable(lr):
-        check_range(label, "lr", lr, low=0.0)
-
-
-def check_range(label: str, name: str, value: Any, low: float, below: float | None = None) -> None:
-    """Raise unless low <= value (< below)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not value >= low or (below is not None and not value < below):
-        bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
-        raise ValueError(f"{label}: expected {name} to be {bounds}, got {value!r}.")

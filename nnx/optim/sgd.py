@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .optimizer import Optimizer, check_range
+from .arguments import check_range
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):

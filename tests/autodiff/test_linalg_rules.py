@@ -55,12 +55,10 @@ def svd_parts(xp: Any, x: Any) -> Any:
     return squares(xp, u), s, squares(xp, vh), xp.matmul(scaled_columns(xp, u), vh)
 
 
-# The second derivative of det is the first of cofactor.
-COVERED = {
-    f"linalg.{name}"
-    for name in """cholesky cofactor cross det diagonal eig eigh eigvals eigvalsh inv matrix_norm matrix_power matrix_rank
-    outer pinv qr slogdet solve svd svdvals trace vector_norm""".split()
-}
+# The derivative of det is cofactor, so that the second derivative of the one is the first of the other.
+_NAMES = """cholesky cofactor cross det diagonal eig eigh eigvals eigvalsh inv matrix_norm matrix_power matrix_rank
+outer pinv qr slogdet solve svd svdvals trace vector_norm"""
+COVERED = {f"linalg.{name}" for name in _NAMES.split()}
 ONE_MATRIX = {
     "det": lambda xp, x: xp.linalg.det(x),
     "inv": lambda xp, x: xp.linalg.inv(x),

@@ -7,6 +7,7 @@ import pytest
 
 import nnx
 from nnx.autodiff import tape
+from nnx.autodiff.codegen import differentiable_parameters
 from nnx.autodiff.rule import RULES
 from nnx.autodiff.rules import load_all
 from tests.autodiff import array_cases, op_cases
@@ -134,6 +135,13 @@ def test_gradient_is_zero_at_the_origin(case, xp_backend):
         assert_close(g, np.zeros(x.shape, nnx.to_numpy(x).dtype))
 
 
+def test_nextafter_moves_with_its_first_argument(xp_backend):
+    x, y = (nnx.variable(xp_backend.array(v)) for v in ([1.0, -2.0], [2.0, 5.0]))
+    xp_backend.ns.nextafter(x, y).backward(xp_backend.array([3.0, 0.5]))
+    assert_close(x.grad, np.asarray([3.0, 0.5]))
+    assert y.grad is None
+
+
 def test_logaddexp_of_infinities(xp_backend):
     x, y = (xp_backend.array(v) for v in ([-np.inf, -np.inf, 0.0, 1e3], [0.0, -np.inf, -np.inf, -1e3]))
     case = Case("logaddexp", lambda xp, x, y: xp.logaddexp(x, y), (nnx.to_numpy(x), nnx.to_numpy(y)))
@@ -168,3 +176,35 @@ def test_every_rule_has_a_case(extension):
     wanted = {name for name in RULES if name.removeprefix("indexing.").rpartition(".")[0] == extension}
     assert wanted - covered == set()
     assert covered - wanted == set()
+
+
+# ------------------------------------------------------------------ do the cases test anything?
+
+
+def _mutants():
+    load_all()
+    for name, rule in RULES.items():
+        if rule.kind == "op" and name.partition(".")[0] not in ("linalg", "fft", "special", "nextafter"):
+            yield from ((name, k) for k in range(len(differentiable_parameters(rule))))
+
+
+@pytest.mark.parametrize(("name", "argument"), list(_mutants()))
+def test_a_rule_wrong_by_a_thousandth_is_caught(name, argument, monkeypatch):
+    extension, _, function = name.rpartition(".")
+    ns = nnx.differentiable(np)
+    operation = getattr(getattr(ns, extension) if extension else ns, function).__globals__["OP"]
+    vjp = operation.vjp
+
+    def wrong(xp, g, saved, needs):
+        return [d * 1.001 if k == argument and d is not None else d for k, d in enumerate(vjp(xp, g, saved, needs))]
+
+    monkeypatch.setattr(operation, "vjp", wrong)
+    for case in (c for c in CASES if c.rule == name and c.smooth):
+        arrays = case.values()
+        try:
+            nnx.check_grads(function_of(case, arrays), [arrays[i] for i in case.differentiated], order=1, directions=1)
+        except AssertionError as error:
+            if "is wrong" not in str(error):
+                raise
+            return
+    pytest.fail(f"no case notices that the derivative of {name} by argument {argument} is wrong")

@@ -3,11 +3,13 @@
 import io
 import re
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 import nnx
+from nnx.training import progress
 
 
 def small_model():
@@ -41,7 +43,9 @@ def test_a_terminal_gets_a_bar_that_leaves_only_the_lines(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setattr("nnx.training.progress._SECONDS_BETWEEN_LOOKS", -1.0)
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    # tqdm reads its environment when it is imported, which another test may have done: set the interval itself
+    choose = progress._bar_class
+    monkeypatch.setattr(progress, "_bar_class", lambda: partial(choose(), mininterval=0))
     history = small_model().fit(X, Y, epochs=2)
     text = terminal.getvalue()
     assert "epoch 1/2:" in text

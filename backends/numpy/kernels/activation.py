@@ -16,4 +16,4 @@ class ReLU:
         return output, output
 
     def backward(self, grad: np.ndarray, residuals: np.ndarray, needs: tuple) -> tuple:
-        return (np.multiply(grad, np.greater(residuals, 0)),)
+        return (np.multiply(grad, np.not_equal(residuals, 0)),)

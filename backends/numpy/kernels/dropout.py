@@ -9,7 +9,9 @@ class MaskedScale:
     """Override of ``masked_scale`` in `nnx.functional.dropout`."""
 
     def supports(self, input: np.ndarray, mask: np.ndarray, scale: float) -> str | None:
-        return None if input.dtype.kind == "f" and input.shape == mask.shape else "the shapes differ"
+        if input.dtype.kind != "f":
+            return "it takes floating-point arrays"
+        return None if input.shape == mask.shape else "the shapes differ"
 
     def forward(self, input: np.ndarray, mask: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
         factor = np.multiply(mask, input.dtype.type(scale), dtype=input.dtype)

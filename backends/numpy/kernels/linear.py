@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .ones import ones
@@ -15,7 +17,7 @@ class Linear:
 
     def supports(self, input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> str | None:
         dtype = weight.dtype
-        if dtype not in _FLOATS or input.dtype is not dtype or (bias is not None and bias.dtype is not dtype):
+        if dtype not in _FLOATS or input.dtype != dtype or (bias is not None and bias.dtype != dtype):
             return "it takes float32 or float64 arrays of one dtype"
         shape = weight.shape
         if len(shape) != 2 or input.ndim == 0 or input.shape[-1] != shape[1]:
@@ -40,7 +42,7 @@ class Linear:
         need_input, need_weight, need_bias = needs
         grad_input = None if need_input is None else np.matmul(grad, weight)
         if grad.ndim != 2:
-            rows = grad.size // weight.shape[0]
+            rows = math.prod(grad.shape[:-1])
             grad = grad.reshape(rows, weight.shape[0])
             input = input.reshape(rows, weight.shape[1])
         grad_weight = None if need_weight is None else np.matmul(grad.T, input, out=need_weight.destination())

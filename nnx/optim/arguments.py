@@ -1,0 +1,103 @@
+"""What an optimizer accepts: a module, parameters with or without names, groups; and the ranges of options."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..autodiff import Parameter
+
+_Named = list[tuple[str, Parameter, bool]]  # name, parameter, and whether the name was given by hand
+
+
+def grouped(parameters: Any, label: str) -> list[tuple[dict[str, Parameter], dict[str, Any]]]:
+    """Return (named parameters, own options) for each group."""
+    if isinstance(parameters, Parameter):
+        raise TypeError(
+            f"{label}: expected a module or an iterable of parameters, got one Parameter; pass [parameter]."
+        )
+    listed: list[tuple[_Named, dict[str, Any]]] = []
+    items = parameters if _is_module(parameters) else _items(parameters, label)
+    if isinstance(items, list) and items and all(isinstance(item, Mapping) for item in items):
+        for item in items:
+            own = {k: v for k, v in item.items() if k != "params"}
+            if "params" not in item:
+                raise KeyError(f'{label}: a group needs the key "params"; got {", ".join(map(repr, item))}.')
+            listed.append((_listed(item["params"], label), own))
+    else:
+        listed.append((_listed(items, label), {}))
+    _check_distinct([entry for group, _ in listed for entry in group], label)
+    names = [name for group, _ in listed for name, _, _ in group]
+    if not all(names) or len(set(names)) < len(names):  # then those without a name given by hand are numbered
+        number = itertools.count()
+        listed = [([(n if given else str(next(number)), p, given) for n, p, given in g], own) for g, own in listed]
+    return [({name: parameter for name, parameter, _ in group}, own) for group, own in listed]
+
+
+def _is_module(parameters: Any) -> bool:
+    return hasattr(type(parameters), "__nnx_parameters__")
+
+
+def _items(parameters: Any, label: str) -> list[Any]:
+    if isinstance(parameters, Mapping):
+        return list(parameters.items())
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Iterable):
+        raise TypeError(f"{label}: expected a module or an iterable of parameters, got {type(parameters).__name__}.")
+    return list(parameters)
+
+
+def _listed(parameters: Any, label: str) -> _Named:
+    if _is_module(parameters):
+        return [(name, parameter, False) for name, parameter in parameters.__nnx_parameters__().items()]
+    listed: _Named = []
+    for item in _items(parameters, label):
+        given = isinstance(item, tuple) and len(item) == 2
+        name, parameter = (item[0], item[1]) if given else (getattr(item, "name", ""), item)
+        if not isinstance(parameter, Parameter):
+            raise TypeError(
+                f"{label}: expected parameters, got {type(parameter).__name__}. Pass the module itself, or "
+                "module.parameters()."
+            )
+        listed.append((name, parameter, given))
+    return listed
+
+
+def _check_distinct(entries: _Named, label: str) -> None:
+    seen: set[Parameter] = set()
+    names: set[str] = set()
+    for position, (name, parameter, given) in enumerate(entries):
+        if parameter in seen:
+            raise ValueError(
+                f"{label}: parameter {name or position!r} appears twice; a parameter may be in one group only."
+            )
+        if given and name in names:
+            raise ValueError(f"{label}: two parameters are named {name!r}; pass pairs of distinct names.")
+        seen.add(parameter)
+        if given:
+            names.add(name)
+
+
+def check_group_options(
+    label: str, groups: Sequence[tuple[dict[str, Parameter], dict[str, Any]]], options: Mapping[str, Any]
+) -> None:
+    if not any(named for named, _ in groups):
+        raise ValueError(f"{label}: got no parameters. Pass a module that has some, or module.parameters().")
+    for _, own in groups:
+        unknown = [key for key in own if key not in options]
+        if unknown:
+            raise TypeError(f"{label}: unknown option {', '.join(map(repr, unknown))}; it has {', '.join(options)}.")
+
+
+def check_lr(label: str, lr: float | Callable[[int], float]) -> None:
+    """Raise unless `lr` is a positive number, zero, or a schedule."""
+    if not callable(lr):
+        check_range(label, "lr", lr, low=0.0)
+
+
+def check_range(label: str, name: str, value: Any, low: float, below: float | None = None) -> None:
+    """Raise unless low <= value (< below)."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not value >= low or (below is not None and not value < below):
+        bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
+        raise ValueError(f"{label}: expected {name} to be {bounds}, got {value!r}.")
