@@ -36,7 +36,21 @@ def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> np.ndarray:
 
 def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> np.ndarray:
     _check_device(device)
-    return np.ones(shape, np.float64 if dtype is None else dtype)
+    array = np.empty(shape, np.float64 if dtype is None else dtype)
+    array.fill(1)
+    return array
+
+
+def zeros_like(x: np.ndarray, /, *, dtype: Any = None, device: Any = None) -> np.ndarray:
+    _check_device(device)
+    return np.zeros(x.shape, x.dtype if dtype is None else dtype)
+
+
+def ones_like(x: np.ndarray, /, *, dtype: Any = None, device: Any = None) -> np.ndarray:
+    _check_device(device)
+    array = np.empty(x.shape, x.dtype if dtype is None else dtype)
+    array.fill(1)
+    return array
 
 
 def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> np.ndarray:
@@ -49,5 +63,5 @@ def _check_device(device: Any) -> None:
         raise ValueError(f"unsupported device {device!r}: NumPy arrays live on 'cpu'.")
 
 
-for _function in (matrix_transpose, permute_dims, zeros, ones, empty):
+for _function in (matrix_transpose, permute_dims, zeros, ones, empty, zeros_like, ones_like):
     setattr(xp, _function.__name__, _function)

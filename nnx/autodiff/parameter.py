@@ -11,7 +11,7 @@ from ..dtypes import dtype_name
 from ..errors import DTypeError, ShapeError
 from .array import Array
 from .namespace import differentiable_of, require_differentiable
-from .tape import Slot, leaf
+from .tape import Slot, leaf, leaf_like
 
 reader: ContextVar[Callable[[Parameter], Any] | None] = ContextVar("nnx_reader", default=None)
 """What reading a parameter yields: None for the raw array, else a function of the parameter."""
@@ -102,6 +102,8 @@ class Parameter:
                 f"xp.astype(x, xp.{dtype_name(self._data.dtype)})."
             )
         backend = get_backend(self._data)
+        if get_backend(raw) is not backend:
+            raw = to_numpy(raw)
         raw = backend.asarray(raw, device=device(self._data))
         if backend.writable:
             self._data[...] = raw
@@ -181,7 +183,6 @@ class Parameter:
     def changed(self) -> None:
         """Note that the value has changed: graphs recorded with the old one refuse to run backwards."""
         self._slot.version += 1
-        self._leaf = None
 
     def move(self, data: Any, grad_view: Any = None, storage: Any = None) -> None:
         """Let the value live in another array, e.g. a view of a flat buffer, and its gradient in `grad_view`."""
@@ -191,10 +192,11 @@ class Parameter:
         grad, slot.grad, slot.view = slot.grad, None, grad_view
         old, self._data = self._data, data
         self._storage = storage
+        self._leaf = None
         if type(data) is not type(old) or data.dtype != old.dtype:
             self.changed()
             return  # a gradient of another kind is of no use
-        self._leaf = None  # its value is the same: a graph recorded before may still run backwards
+        # the value is the same: a graph recorded before may still run backwards
         if grad is not None:
             slot.accumulate(grad)
 
@@ -277,10 +279,15 @@ def _leaf_of(parameter: Parameter) -> Any:
     """The one leaf of a parameter, made at its first read after a change."""
     if not parameter._trainable:
         return parameter._data
-    array = parameter._leaf
+    array, slot = parameter._leaf, parameter._slot
     if array is None:
         data = parameter._data
-        array = parameter._leaf = differentiable_of(data, "record").wrap(data, leaf(data, parameter._slot))
+        array = parameter._leaf = differentiable_of(data, "record").wrap(data, leaf(data, slot))
+    elif array._node.saved[1] != slot.version:  # the same kind of array, with a new value
+        node = leaf_like(array._node, slot)
+        array = parameter._leaf = type(array)()
+        array._data = parameter._data
+        array._node = node
     return array
 
 

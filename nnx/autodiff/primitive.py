@@ -20,7 +20,7 @@ records the kernel's call. For a primitive ``f(x, y, scale)`` with two arrays it
         result = Array()
         result._data = out
         result._node = node = Node()
-        node.op = operation(kernel, namespace)
+        node.op = operations.get((kernel, namespace)) or new_operation(kernel, namespace)
         node.parents = (x_node, y_node,)
         node.saved = (residuals, (x_raw, y_raw, scale,))
         node.shape = out.shape
@@ -58,10 +58,8 @@ def primitive(name: str, arrays: int) -> Callable[[Callable], Callable]:
 
         operations: dict[Any, Operation] = {}
 
-        def operation(kernel: Kernel, namespace: Any) -> Operation:
-            op = operations.get((kernel, namespace))
-            if op is None:
-                op = operations[kernel, namespace] = _operation(name, arrays, reference, kernel, namespace)
+        def new_operation(kernel: Kernel, namespace: Any) -> Operation:
+            op = operations[kernel, namespace] = _operation(name, arrays, reference, kernel, namespace)
             return op
 
         scope = {
@@ -70,7 +68,8 @@ def primitive(name: str, arrays: int) -> Callable[[Callable], Callable]:
             "lookup": differentiable_of,
             "namespaces": namespaces,
             "next_seq": next_seq,
-            "operation": operation,
+            "new_operation": new_operation,
+            "operations": operations,
             "plain": plain,
             "reference": reference,
         }
@@ -115,7 +114,7 @@ def _source(name: str, arrays: int, reference: Callable) -> str:
             "    result = Array()",
             "    result._data = out",
             "    result._node = node = Node()",
-            "    node.op = operation(kernel, namespace)",
+            "    node.op = operations.get((kernel, namespace)) or new_operation(kernel, namespace)",
             f"    node.parents = ({''.join(f'{a}_node, ' for a in own)})",
             "    node.saved = (residuals, args)",
             "    node.shape = out.shape",

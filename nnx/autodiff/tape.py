@@ -130,6 +130,18 @@ def leaf(data: Any, slot: Slot) -> Node:
     return node
 
 
+def leaf_like(old: Node, slot: Slot) -> Node:
+    """Return the node of a leaf whose value has changed."""
+    node = Node()
+    node.op = None
+    node.parents = ()
+    node.saved = (slot, slot.version)
+    node.shape = old.shape
+    node.dtype = old.dtype
+    node.seq = next_seq()
+    return node
+
+
 def record(op: Operation, parents: tuple[Node | None, ...], saved: Any, out: Any) -> Node:
     """Return the node of an operation with one output."""
     node = Node()

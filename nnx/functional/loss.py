@@ -66,7 +66,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
         )
     xp = namespace(input, target)
     _check_dtype("mse_loss", "target", target, input)
-    difference = input - target
+    difference = xp.subtract(input, target)  # no operator: a raw array on the left may refuse a tracked one
     return reduce(xp, difference * difference, reduction)
 
 
@@ -126,7 +126,7 @@ def cross_entropy(
     if is_floating(target.dtype):
         if label_smoothing:
             target = target * (1.0 - label_smoothing) + label_smoothing / classes
-        terms = target * logp if weight is None else target * logp * weight
+        terms = logp * target if weight is None else logp * target * weight
         losses = -xp.sum(terms, axis=-1)
         return reduce(xp, losses, reduction)
     counted = target != ignore_index

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..autodiff import Buffer, Parameter
+from ..autodiff.parameter import reader
 from ..backend import available_backends, device, get_backend, load_backend, to_numpy
 from ..dtypes import dtype_name
 from ..errors import WeightsError
@@ -67,7 +68,8 @@ class Module:
         own = self.__dict__
         parameter = own["_parameters"].get(name)
         if parameter is not None:
-            return parameter.read()
+            read = reader.get()
+            return parameter.value if read is None else read(parameter)
         if name in own["_modules"]:
             return own["_modules"][name]
         if name in own["_buffers"]:

@@ -8,6 +8,7 @@ state in more of them. Offsets are multiples of 256 bytes and the gaps hold zero
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from ..autodiff import Parameter
@@ -15,7 +16,7 @@ from ..backend import device, get_backend, load_backend
 from ..dtypes import dtype_name
 
 _ALIGNMENT = 256  # bytes
-_BLOCK = 128 * 1024  # bytes of one array that an update handles at a time: all the arrays it needs fit the cache
+_BLOCK = 128 * 1024  # bytes of one array, at most, that an update handles at a time: all that it needs stays in cache
 
 
 class FlatStorage:
@@ -72,7 +73,11 @@ class FlatStorage:
                 ranges[-1] = (ranges[-1][0], stop)
             elif flag:
                 ranges.append((start, stop))
-        blocks = [slice(i, min(i + self.block, stop)) for start, stop in ranges for i in range(start, stop, self.block)]
+        blocks = []
+        for start, stop in ranges:
+            count = -(-(stop - start) // self.block)
+            cuts = [start + (stop - start) * i // count for i in range(count + 1)]
+            blocks += [slice(a, b) for a, b in pairwise(cuts)]
         return [(self.values[b], self.grads[b], [array[b] for array in state]) for b in blocks]
 
 

@@ -29,6 +29,7 @@ class Group:
         self.parameters = list(named.values())
         self.options = options
         self.scales: tuple[float, ...] | None = None
+        self.seen: dict[str, Any] = {}  # the options that the scales were computed from
 
 
 class _Flat:
@@ -178,7 +179,7 @@ class Optimizer:
             if flag:
                 counts[name] += 1
                 taken.add(counts[name])
-        lr = self._lr(group)
+        lr, xp, options = self._lr(group), storage.xp, group.options
         for t in taken:
             if len(taken) == 1 and all(touched):
                 pieces = flat.everything
@@ -186,7 +187,7 @@ class Optimizer:
                 now = [flag and counts[n] == t for n, flag in zip(names, touched, strict=True)]
                 pieces = storage.pieces(now, flat.state)
             for p, g, state in pieces:
-                new_p, new_state = self.update(storage.xp, p, g, state, group.options, lr, t)
+                new_p, new_state = self.update(xp, p, g, state, options, lr, t)
                 if new_p is not p:
                     p[...] = new_p
                 for old, new in zip(state, new_state, strict=True):
@@ -244,7 +245,9 @@ class Optimizer:
         if stale:
             self._lay_out()
         for group in self.groups:
-            self._rescale(group)
+            if group.options != group.seen:
+                self._rescale(group)
+                group.seen = dict(group.options)
 
     def _lay_out(self) -> None:
         known = self._named_state()

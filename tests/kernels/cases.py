@@ -157,8 +157,18 @@ REFUSED: dict[str, list[tuple[Callable, tuple, dict, str]]] = {
         (functional.linear, (np.asarray(1.0), np.ones((2, 1)), None), {}, "the shapes do not fit"),
         (functional.linear, (_X, np.ones((2, 3)), np.ones(3)), {}, "the shapes do not fit"),
         (functional.linear, (_X, np.ones((2, 3), "f4")), {}, "it takes float32 or float64 arrays of one dtype"),
-        (functional.linear, (_X, np.ones((2, 3)), np.ones(2, "f4")), {}, "it takes float32 or float64 arrays of one dtype"),
-        (functional.linear, (np.ones((1, 3), "f2"), np.ones((2, 3), "f2")), {}, "it takes float32 or float64 arrays of one dtype"),
+        (
+            functional.linear,
+            (_X, np.ones((2, 3)), np.ones(2, "f4")),
+            {},
+            "it takes float32 or float64 arrays of one dtype",
+        ),
+        (
+            functional.linear,
+            (np.ones((1, 3), "f2"), np.ones((2, 3), "f2")),
+            {},
+            "it takes float32 or float64 arrays of one dtype",
+        ),
     ],
     "cross_entropy": [
         (functional.cross_entropy, (_X, np.asarray([0, -100, 1, 2])), {}, _INDICES),

@@ -61,9 +61,6 @@ def second(case: Case) -> list:
     _, variables = tracked_args(case)
 
     def gradients(*values: Any) -> list:
-        args = list(case.args)
-        for i, value in zip(case.differentiable, values, strict=True):
-            args[i] = value
         out, pullback = nnx.vjp(lambda *xs: case.function(*_placed(case, xs), **case.options), *values)
         return list(pullback(cotangent(out)))
 
@@ -108,7 +105,6 @@ def test_second_derivatives(case: Case) -> None:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_each_gradient_alone(name: str) -> None:
     """A kernel computes what is wanted, and nothing else changes when only one argument is tracked."""
-    case = next(c for c in ALL if c.kernel == name and len(c.differentiable) == len(c.args[:3]) or c.kernel == name)
     case = max((c for c in ALL if c.kernel == name), key=lambda c: (len(c.differentiable), str(c)))
     complete = first(case)[1:]
     for k, i in enumerate(case.differentiable):
@@ -132,9 +128,7 @@ def test_a_graph_runs_backwards_twice(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "function", "args", "options", "reason"), REFUSALS)
-def test_require_raises_with_the_reason(
-    name: str, function: Callable, args: tuple, options: dict, reason: str
-) -> None:
+def test_require_raises_with_the_reason(name: str, function: Callable, args: tuple, options: dict, reason: str) -> None:
     with nnx.use_kernels("require"), pytest.raises(BackendError) as caught:
         function(*args, **options)
     assert str(caught.value) == f"{name}: no kernel can run: {reason}. Use NNX_KERNELS=auto to allow the reference."

@@ -34,7 +34,7 @@ class CrossEntropy:
         if input.ndim != 2 or input.dtype.kind != "f" or target.dtype != np.int64 or target.shape != input.shape[:1]:
             return "it takes logits of shape (N, classes) and int64 class indices of shape (N,)"
         classes = input.shape[1]
-        if target.size == 0 or target.view(np.uint64).max() >= classes:  # a negative index is a huge one
+        if target.size == 0 or np.maximum.reduce(target.view(np.uint64)) >= classes:  # a negative index is a huge one
             return "there are no class indices, or some are ignored or out of range"
         if 0 <= ignore_index < classes and (target == ignore_index).any():
             return "some class indices are ignored"

@@ -1,0 +1,140 @@
+"""Optimizers: the names of parameters, and everything that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.errors import DTypeError, MixedBackendsError, ShapeError
+
+# ------------------------------------------------------------------ names
+
+
+def test_names_of_parameters() -> None:
+    def names(parameters: Any) -> list[str]:
+        return list(nnx.optim.SGD(parameters).state_dict()["parameters"])
+
+    a, b = nnx.Linear(2, 2), nnx.Linear(2, 2)
+    assert names(a) == names(a.parameters()) == names(a.named_parameters()) == ["weight", "bias"]
+    assert names([*a.parameters(), *b.parameters()]) == ["0", "1", "2", "3"]
+    assert names([{"params": a}, {"params": b.parameters()}]) == ["0", "1", "2", "3"]
+    assert names([nnx.Parameter(np.ones(1)), nnx.Parameter(np.ones(1))]) == ["0", "1"]
+    assert names({"x": a.parameter("weight")}) == ["x"]
+    assert names([{"params": a.parameters()}, {"params": [("scale", nnx.Parameter(np.ones(1)))]}]) == [
+        "weight",
+        "bias",
+        "scale",
+    ]
+
+
+# ------------------------------------------------------------------ errors
+
+
+P = nnx.Parameter(np.ones(2))
+ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
+    (
+        lambda: nnx.optim.SGD([]),
+        ValueError,
+        "SGD: got no parameters. Pass a module that has some, or module.parameters().",
+    ),
+    (lambda: nnx.optim.SGD(nnx.ReLU()), ValueError, "SGD: got no parameters."),
+    (lambda: nnx.optim.SGD(P), TypeError, "got one Parameter; pass [parameter]."),
+    (lambda: nnx.optim.SGD(3), TypeError, "SGD: expected a module or an iterable of parameters, got int."),
+    (lambda: nnx.optim.SGD("net"), TypeError, "SGD: expected a module or an iterable of parameters, got str."),
+    (lambda: nnx.optim.SGD([np.ones(2)]), TypeError, "SGD: expected parameters, got ndarray. Pass the module itself"),
+    (lambda: nnx.optim.SGD([P, P]), ValueError, "appears twice; a parameter may be in one group only."),
+    (lambda: nnx.optim.SGD([{"params": [P]}, {"params": [P]}]), ValueError, "a parameter may be in one group only."),
+    (lambda: nnx.optim.SGD([{"lr": 1.0}]), KeyError, "SGD: a group needs the key \"params\"; got 'lr'."),
+    (
+        lambda: nnx.optim.SGD([{"params": [P], "betas": (0, 0)}]),
+        TypeError,
+        "SGD: unknown option 'betas'; it has lr, momentum, dampening, weight_decay, nesterov, maximize.",
+    ),
+    (
+        lambda: nnx.optim.SGD([("a", P), ("a", nnx.Parameter(np.ones(1)))]),
+        ValueError,
+        "SGD: two parameters are named 'a'; pass pairs of distinct names.",
+    ),
+    (lambda: nnx.optim.SGD([P], lr=-1.0), ValueError, "SGD: expected lr to be at least 0, got -1.0."),
+    (lambda: nnx.optim.SGD([P], lr=float("nan")), ValueError, "SGD: expected lr to be at least 0, got nan."),
+    (lambda: nnx.optim.Adam([P], lr="fast"), ValueError, "Adam: expected lr to be at least 0, got 'fast'."),
+    (lambda: nnx.optim.SGD([P], momentum=1.0), ValueError, "SGD: expected momentum to be from 0 to below 1, got 1.0."),
+    (lambda: nnx.optim.SGD([P], nesterov=True), ValueError, "nesterov=True needs a momentum above 0 and dampening=0."),
+    (lambda: nnx.optim.SGD([P], weight_decay=-1), ValueError, "SGD: expected weight_decay to be at least 0, got -1."),
+    (
+        lambda: nnx.optim.Adam([P], betas=(0.9, 1.0)),
+        ValueError,
+        "Adam: expected betas[1] to be from 0 to below 1, got 1.0.",
+    ),
+    (lambda: nnx.optim.AdamW([P], betas=(-0.1, 0.9)), ValueError, "AdamW: expected betas[0] to be from 0 to below 1"),
+    (lambda: nnx.optim.Adam([P], betas=0.9), ValueError, "Adam: expected betas to be a pair of numbers, got 0.9."),
+    (lambda: nnx.optim.Adam([P], eps=0.0), ValueError, "Adam: expected eps to be above 0, got 0"),
+    (
+        lambda: nnx.optim.Adam([P], weight_decay=-1.0),
+        ValueError,
+        "Adam: expected weight_decay to be at least 0, got -1.0.",
+    ),
+    (lambda: nnx.optim.Adam([{"params": [P], "lr": -1}]), ValueError, "Adam: expected lr to be at least 0, got -1."),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "text"), ARGUMENTS)
+def test_arguments_are_checked(make: Callable, error: type[Exception], text: str) -> None:
+    with pytest.raises(error) as caught:
+        make()
+    assert text in str(caught.value.args[0])
+
+
+GRADS: list[tuple[Any, type[Exception], str]] = [
+    ({"wieght": np.ones(2)}, KeyError, "SGD.step: no parameter is named 'wieght'; the names are weight, bias."),
+    ([np.ones((2, 3))], ValueError, "SGD.step: expected 2 gradients, one per parameter, got 1."),
+    (
+        {"weight": np.ones((2, 3)), "bias": np.ones(3)},
+        ShapeError,
+        "SGD.step, gradient of bias: expected shape (2,), got (3,).",
+    ),
+    (
+        {"bias": np.ones(2, "f4")},
+        DTypeError,
+        "SGD.step, gradient of bias: expected dtype float64, got float32; cast it first.",
+    ),
+    ({"bias": nnx.asarray(np.ones(2), backend="strict")}, MixedBackendsError, "SGD.step, gradient of bias: expected"),
+    ({"bias": [1.0, 2.0]}, TypeError, "expected an array, got builtins.list"),
+]
+
+
+@pytest.mark.parametrize(("grads", "error", "text"), GRADS)
+def test_gradients_are_checked_before_anything_changes(grads: Any, error: type[Exception], text: str) -> None:
+    layer = nnx.Linear(3, 2, dtype="float64")
+    optimizer = nnx.optim.SGD(layer, lr=0.1)
+    before = {name: array.copy() for name, array in layer.state_dict().items()}
+    with pytest.raises(error) as caught:
+        optimizer.step(grads)
+    assert text in str(caught.value.args[0])
+    assert all(p.grad is None for p in layer.parameters())
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_gradients_by_name_may_be_a_part() -> None:
+    layer = nnx.Linear(3, 2, dtype="float64")
+    before = {name: array.copy() for name, array in layer.state_dict().items()}
+    nnx.optim.SGD(layer, lr=1.0).step({"bias": np.ones(2), "weight": None})
+    np.testing.assert_array_equal(layer.bias, before["bias"] - 1)
+    np.testing.assert_array_equal(layer.weight, before["weight"])
+
+
+def test_an_option_that_adds_a_state_needs_a_new_optimizer() -> None:
+    optimizer = nnx.optim.SGD([nnx.Parameter(np.ones(2))], lr=0.1)
+    optimizer.step([np.ones(2)])
+    optimizer.groups[0].options["momentum"] = 0.9
+    with pytest.raises(ValueError, match=r"SGD: an option changed .* \(momentum_buffer now\); make a new optimizer"):
+        optimizer.step([np.ones(2)])
+
+
+def test_repr() -> None:
+    assert repr(nnx.optim.SGD([P], lr=0.1)).startswith("SGD(1 parameters, lr=0.1, momentum=0.0")
