@@ -279,7 +279,8 @@ def _leaf_of(parameter: Parameter) -> Any:
     """The one leaf of a parameter, made at its first read after a change."""
     if not parameter._trainable:
         return parameter._data
-    array, slot = parameter._leaf, parameter._slot
+    array: Any = parameter._leaf
+    slot = parameter._slot
     if array is None:
         data = parameter._data
         array = parameter._leaf = differentiable_of(data, "record").wrap(data, leaf(data, slot))

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..dtypes import is_complex
+from ..errors import DTypeError
 from .arguments import check_range
 from .optimizer import Optimizer
 
@@ -66,6 +68,13 @@ class Adam(Optimizer):
             amsgrad=amsgrad,
             maximize=maximize,
         )
+        for group in self.groups:
+            for name, parameter in zip(group.names, group.parameters, strict=True):
+                if is_complex(parameter.dtype):
+                    raise DTypeError(
+                        f"{type(self).__name__}: parameter {name!r} is complex, which a mean of squares rules out. "
+                        "Keep real and imaginary part as two parameters."
+                    )
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]

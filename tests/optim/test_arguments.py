@@ -138,3 +138,9 @@ def test_an_option_that_adds_a_state_needs_a_new_optimizer() -> None:
 
 def test_repr() -> None:
     assert repr(nnx.optim.SGD([P], lr=0.1)).startswith("SGD(1 parameters, lr=0.1, momentum=0.0")
+
+
+@pytest.mark.parametrize("cls", [nnx.optim.Adam, nnx.optim.AdamW])
+def test_adam_refuses_complex_parameters(cls):
+    with pytest.raises(nnx.errors.DTypeError, match=rf"{cls.__name__}: parameter '0' is complex"):
+        cls([nnx.Parameter(np.ones(2, dtype="complex128"))])

@@ -46,5 +46,9 @@ class Linear:
             grad = grad.reshape(rows, weight.shape[0])
             input = input.reshape(rows, weight.shape[1])
         grad_weight = None if need_weight is None else np.matmul(grad.T, input, out=need_weight.destination())
-        grad_bias = None if need_bias is None else ones(len(grad), grad.dtype).dot(grad)
+        grad_bias = None if need_bias is None else _sum_rows(grad)
         return grad_input, grad_weight, grad_bias
+
+
+def _sum_rows(x: np.ndarray) -> np.ndarray:
+    return ones(len(x), x.dtype).dot(x) if len(x) <= 4096 else np.add.reduce(x, axis=0)
