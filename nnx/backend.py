@@ -15,6 +15,8 @@ from typing import Any
 
 import array_api_compat
 
+from . import settings
+from .checks import positive_integer
 from .errors import BackendError, DTypeError, MixedBackendsError
 from .registry import SCALARS, Backend, backend_of_type, load_backend
 from .registry import available_backends as available_backends
@@ -31,8 +33,9 @@ _override: ContextVar[Backend | None] = ContextVar("nnx_backend", default=None)
 def set_backend(name: str) -> None:
     """Choose where new arrays and parameters are born: ``"numpy"``, ``"cupy"`` or a plug-in's name.
 
-    Existing arrays stay where they are, and every operation runs where its arrays live. The environment variable
-    ``NNX_BACKEND`` sets the initial choice.
+    The choice holds for the whole process, in every thread and task, except within a block of `use_backend`, which is
+    of one thread or task and goes first. Existing arrays stay where they are, and every operation runs where its arrays
+    live. The environment variable ``NNX_BACKEND`` sets the initial choice.
 
     Raises
     ------
@@ -54,6 +57,8 @@ def set_backend(name: str) -> None:
 @contextmanager
 def use_backend(name: str) -> Iterator[Backend]:
     """Choose the backend for new arrays within a ``with`` block, in this thread or task only.
+
+    Threads that are started inside the block do not see it; `set_backend` is for the whole process.
 
     Examples
     --------
@@ -250,8 +255,7 @@ def set_num_threads(n: int) -> None:
     >>> import nnx
     >>> nnx.set_num_threads(nnx.get_num_threads())
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"set_num_threads: expected a positive integer, got {n!r}.")
+    n = positive_integer("set_num_threads", "n", n)
     import numpy  # noqa: F401  loads the BLAS library: only one that is there can be limited
     from threadpoolctl import threadpool_limits
 
@@ -268,15 +272,7 @@ def get_num_threads() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _threads_from_environment() -> int | None:
-    text = os.environ.get("NNX_NUM_THREADS")
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"NNX_NUM_THREADS: expected a positive integer, got {text!r}.")
-    return int(text)
-
-
 _num_threads: int | None = None
-if (_requested := _threads_from_environment()) is not None:
-    set_num_threads(_requested)
+if "NNX_NUM_THREADS" not in settings.problems():  # a wrong value raises when the first backend is loaded
+    if (_requested := settings.num_threads()) is not None:
+        set_num_threads(_requested)

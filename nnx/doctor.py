@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import platform
 import re
@@ -10,9 +11,11 @@ import textwrap
 from importlib import metadata
 from typing import Any
 
-from .backend import available_backends, backend_class, get_num_threads, load_backend
+from . import settings
+from .backend import available_backends, backend_class, get_num_threads
 from .data.datasets.download import cache_directory
 from .errors import BackendError
+from .registry import load_unchecked
 
 _REQUIRED = ("numpy", "array-api-compat", "safetensors", "tqdm", "threadpoolctl")
 _WIDTH = 110
@@ -36,7 +39,8 @@ def report() -> dict[str, Any]:
     Returns
     -------
     report : dict
-        ``ok`` (whether NumPy works), ``versions``, ``platform``, ``blas``, ``backends`` (name -> None or why it cannot
+        ``ok`` (whether NumPy works and nothing is set wrongly), ``problems`` (environment variables of nnx that are set
+        wrongly -> what to do), ``versions``, ``platform``, ``blas``, ``backends`` (name -> None or why it cannot
         be used), ``cuda`` (packages, driver, devices with memory in bytes), ``environment`` and ``data``.
 
     Examples
@@ -46,8 +50,10 @@ def report() -> dict[str, Any]:
     True
     """
     backends = {name: reason or _try_out(name) for name, reason in available_backends().items()}
+    problems = _problems(backends)
     return {
-        "ok": backends["numpy"] is None,
+        "ok": backends["numpy"] is None and not problems,
+        "problems": problems,
         "versions": _versions(),
         "platform": {
             "system": platform.platform(),
@@ -61,6 +67,23 @@ def report() -> dict[str, Any]:
         "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith("NNX_") or k in _VARIABLES},
         "data": {"NNX_DATA": os.environ.get("NNX_DATA"), "cache": str(cache_directory())},
     }
+
+
+def _problems(backends: dict[str, str | None]) -> dict[str, str]:
+    """What is wrong with the environment variables of nnx, by name; `backends` is what each of them suffers from."""
+    found = {name: problem.removeprefix(f"{name}: ") for name, problem in settings.problems().items()}
+    name, data = os.environ.get("NNX_BACKEND"), os.environ.get("NNX_DATA")
+    if name:
+        reason = backends[name] if name in backends else _try_out(name)
+        if reason is not None:
+            found["NNX_BACKEND"] = f"{reason.rstrip('.')}. Or unset it: arrays are then born on NumPy."
+    if data and not os.path.isdir(data):
+        found["NNX_DATA"] = f"expected a folder, got {data!r}. Create it, correct or unset the variable."
+    for name in os.environ:
+        meant = difflib.get_close_matches(name, settings.VARIABLES, n=1, cutoff=0.8)
+        if meant and name.startswith("NNX_") and name not in settings.VARIABLES:
+            found[name] = f"nnx has no such variable. Did you mean {meant[0]}?"
+    return found
 
 
 def _versions() -> dict[str, str | None]:
@@ -95,7 +118,7 @@ def _blas() -> list[dict[str, Any]]:
 def _try_out(name: str) -> str | None:
     """Compute something small on a backend; return what went wrong, or None."""
     try:
-        backend = load_backend(name)
+        backend = load_unchecked(name)
         x = backend.asarray([[1.0, 2.0], [3.0, 4.0]], dtype=backend.xp.float32)
         result = backend.to_numpy(backend.xp.matmul(backend.xp.exp(x - x), x)).tolist()
         backend.synchronize()
@@ -146,12 +169,22 @@ def text(found: dict[str, Any]) -> str:
         "Environment": found["environment"] or {"(no variable of nnx, CUDA or BLAS is set)": ""},
         "Data": _data_rows(found["data"]),
     }
+    if found["problems"]:
+        sections["Problems"] = found["problems"]
     width = max(len(key) for key in _keys(sections))
     lines = []
     for title, rows in sections.items():
         lines += ["", title, *(_row(f"  {key:{width}}  ", value) for key, value in rows.items())]
-    lines += ["", "NumPy works." if found["ok"] else "NumPy does not work: nnx cannot run here."]
+    lines += ["", _verdict(found)]
     return "\n".join(lines[1:])
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    if found["backends"]["numpy"] is not None:
+        return "NumPy does not work: nnx cannot run here."
+    if found["problems"]:
+        return f"NumPy works, but what is said under Problems has to be repaired: {', '.join(found['problems'])}."
+    return "NumPy works."
 
 
 def _row(label: str, value: str) -> str:
@@ -194,7 +227,7 @@ def _data_rows(data: dict[str, str | None]) -> dict[str, str]:
 
 
 def main() -> int:
-    """Print the report; return 0 if NumPy works, else 1."""
+    """Print the report; return 0 if NumPy works and no variable is set wrongly, else 1."""
     found = report()
     print(text(found))
     return 0 if found["ok"] else 1

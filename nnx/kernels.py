@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 from .backend import Backend
 from .errors import BackendError
+from .settings import KERNEL_MODES, kernel_mode
 
 
 class Kernel(Protocol):
@@ -28,16 +28,13 @@ class Kernel(Protocol):
 
 _kernel_mode: ContextVar[str | None] = ContextVar("nnx_kernels", default=None)
 _decisions: dict[str, tuple[str, str | None]] = {}
-_MODES = ("off", "auto", "require")
+_initial_mode: str | None = None  # what NNX_KERNELS says; read at the first call of a primitive
 
 
-def _checked_mode(mode: str, source: str) -> str:
-    if mode not in _MODES:
-        raise ValueError(f"{source}: expected one of {', '.join(map(repr, _MODES))}, got {mode!r}.")
-    return mode
-
-
-_initial_mode = _checked_mode(os.environ.get("NNX_KERNELS", "auto"), "NNX_KERNELS")
+def _read_initial_mode() -> str:
+    global _initial_mode
+    _initial_mode = kernel_mode()
+    return _initial_mode
 
 
 @contextmanager
@@ -45,7 +42,7 @@ def use_kernels(mode: str) -> Iterator[None]:
     """Switch the fast kernels within a ``with`` block: ``"off"``, ``"auto"``, or ``"require"`` (raise if one cannot
     run).
 
-    The environment variable ``NNX_KERNELS`` sets the initial mode.
+    The environment variable ``NNX_KERNELS`` sets the initial mode, which is read at the first use.
 
     Examples
     --------
@@ -53,7 +50,9 @@ def use_kernels(mode: str) -> Iterator[None]:
     >>> with nnx.use_kernels("off"):
     ...     pass
     """
-    token = _kernel_mode.set(_checked_mode(mode, "use_kernels"))
+    if mode not in KERNEL_MODES:
+        raise ValueError(f"use_kernels: expected one of {', '.join(map(repr, KERNEL_MODES))}, got {mode!r}.")
+    token = _kernel_mode.set(mode)
     try:
         yield
     finally:
@@ -68,7 +67,7 @@ def choose_kernel(primitive: str, backend: Backend, args: Sequence[Any]) -> Kern
     BackendError
         In mode ``"require"``, if no kernel can run; the text gives the reason.
     """
-    mode = _kernel_mode.get() or _initial_mode
+    mode = _kernel_mode.get() or _initial_mode or _read_initial_mode()
     kernel = backend.kernels.get(primitive)
     if kernel is None:
         reason: str | None = f"backend {backend.name!r} has no kernel for it"

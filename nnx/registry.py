@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from . import settings
 from .errors import BackendError
 from .guests import guest_backend, guest_named
 
@@ -136,7 +137,16 @@ def load_backend(name: str) -> Backend:
     ------
     BackendError
         If the name is unknown, or the backend cannot run here; the text names the command that repairs it.
+    ValueError
+        If it is the first one to be loaded, and an environment variable of nnx is set wrongly.
     """
+    if not _loaded:
+        settings.check()
+    return load_unchecked(name)
+
+
+def load_unchecked(name: str) -> Backend:
+    """Return the backend of a name, whatever the environment variables of nnx say."""
     backend = _loaded.get(name) or guest_named(name)
     if backend is None:
         cls = backend_class(name)

@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_info
 
 import nnx
 from nnx import backend as nnx_backend
-from nnx import registry
+from nnx import registry, settings
 from nnx.backend import Backend, backend_class, load_backend
+from nnx.checks import non_negative_integer, positive_integer
 from nnx.errors import BackendError, MixedBackendsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +70,16 @@ def test_use_backend_ends_with_its_block() -> None:
             raise RuntimeError("leave")
         assert nnx.get_backend() is outer
     assert nnx.get_backend().name == "numpy"
+
+
+def test_set_backend_is_of_the_whole_process() -> None:
+    seen: list[str] = []
+    thread = threading.Thread(target=lambda: seen.append(nnx.get_backend().name))
+    nnx.set_backend("strict")
+    with nnx.use_backend("numpy"):
+        thread.start()
+        thread.join()
+    assert seen == ["strict"]
 
 
 def test_use_backend_is_of_one_thread() -> None:
@@ -164,8 +175,13 @@ def test_backends_follow_the_protocol(name: str) -> None:
     assert backend.to_numpy(x).tolist() == [1.0, 2.0]
     assert isinstance(backend.writable, bool)
     assert isinstance(backend.on_host, bool)
+    assert repr(backend) == f"{type(backend).__name__}()"
     backend.synchronize()
     assert load_backend(name) is backend
+
+
+def test_the_cupy_backend_says_what_it_is() -> None:
+    assert repr(object.__new__(backend_class("cupy"))) == "CupyBackend()"
 
 
 def test_guests_follow_the_protocol() -> None:
@@ -254,9 +270,12 @@ def test_threads_are_the_processors_until_set() -> None:
     assert 1 <= nnx.get_num_threads() <= (os.cpu_count() or 1)
 
 
-@pytest.mark.parametrize("n", [0, -1, 1.5, "2", True, None])
-def test_a_wrong_number_of_threads_is_refused(n: Any) -> None:
-    with pytest.raises(ValueError, match=r"^set_num_threads: expected a positive integer, got"):
+@pytest.mark.parametrize(
+    ("n", "error"),
+    [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError), (None, TypeError)],
+)
+def test_a_wrong_number_of_threads_is_refused(n: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^set_num_threads: expected n to be a positive integer, got"):
         nnx.set_num_threads(n)
 
 
@@ -277,4 +296,36 @@ print(nnx.backend.get_num_threads(), {{p["num_threads"] for p in threadpoolctl.t
 def test_a_wrong_number_of_threads_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NNX_NUM_THREADS", value)
     with pytest.raises(ValueError, match=f"^NNX_NUM_THREADS: expected a positive integer, got '{value}'"):
-        nnx_backend._threads_from_environment()
+        settings.num_threads()
+
+
+@pytest.mark.parametrize("variable", ["NNX_NUM_THREADS", "NNX_KERNELS"])
+@pytest.mark.parametrize("use", ["nnx.asarray([1.0])", "nnx.get_backend(np.ones(2))", "nnx.Linear(2, 2)"])
+def test_a_wrong_setting_raises_at_the_first_use_not_at_import(variable: str, use: str) -> None:
+    done = run(f"import nnx, numpy as np; print('imported'); {use}", **{variable: "x"})
+    assert done.returncode == 1
+    assert done.stdout == "imported\n"
+    assert f"ValueError: {variable}: expected" in done.stderr
+    assert "got 'x'. Correct it or unset it." in done.stderr
+
+
+# ------------------------------------------------------------------ checks of arguments
+
+
+@pytest.mark.parametrize("check", [positive_integer, non_negative_integer])
+def test_integers_are_told_from_what_only_looks_like_one(check: Callable) -> None:
+    wanted = check.__name__.replace("_", " ").replace("non ", "non-")
+    assert [check("f", "n", value) for value in (3, np.int64(3), np.asarray(3))] == [3, 3, 3]
+    assert type(check("f", "n", np.int8(3))) is int
+    for value in (True, np.True_, 3.0, "3", None, [3], np.ones(2, int)):
+        with pytest.raises(TypeError) as caught:
+            check("f", "n", value)
+        assert str(caught.value) == f"f: expected n to be a {wanted}, got {value!r}."
+    with pytest.raises(ValueError, match=f"f: expected n to be a {wanted}, got -1"):
+        check("f", "n", -1)
+
+
+def test_zero_is_not_positive() -> None:
+    assert non_negative_integer("f", "n", 0) == 0
+    with pytest.raises(ValueError, match="got 0"):
+        positive_integer("f", "n", 0)

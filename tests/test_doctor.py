@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,13 +148,13 @@ class Broken:
 def test_backends_are_tried_out(
     monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | None, reason: str
 ) -> None:
-    monkeypatch.setattr(doctor, "load_backend", lambda name: Broken(error))
+    monkeypatch.setattr(doctor, "load_unchecked", lambda name: Broken(error))
     monkeypatch.setattr(doctor, "available_backends", lambda: {"numpy": None, name: None})
     assert doctor.report()["backends"][name] == reason
 
 
 def test_exit_code_without_a_working_numpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(doctor, "load_backend", lambda name: Broken(None))
+    monkeypatch.setattr(doctor, "load_unchecked", lambda name: Broken(None))
     assert main(["doctor"]) == 1
     assert "NumPy does not work: nnx cannot run here." in capsys.readouterr().out
 
@@ -163,6 +164,7 @@ def test_exit_code_without_a_working_numpy(monkeypatch: pytest.MonkeyPatch, caps
 
 REPORT = {
     "ok": True,
+    "problems": {},
     "versions": {"nnx": "1.2.3", "python": "3.12.1", "torch": None},
     "platform": {"system": "Linux-6.1", "machine": "x86_64", "cpus": 16, "threads": 8},
     "blas": [{"name": "openblas 0.3.31", "threads": 8}],
@@ -224,6 +226,38 @@ def test_doctor_runs() -> None:
     assert done.stdout.startswith("Versions\n")
     assert done.stdout.endswith("NumPy works.\n")
     assert "NNX_KERNELS" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({"NNX_KERNELS": "bad"}, "expected one of 'off', 'auto', 'require', got 'bad'. Correct it or unset it."),
+        ({"NNX_NUM_THREADS": "x"}, "expected a positive integer, got 'x'. Correct it or unset it."),
+        (
+            {"NNX_BACKEND": "foo"},
+            "unknown backend 'foo': expected one of 'cupy', 'numpy'. Or unset it: arrays are then born on NumPy.",
+        ),
+        (
+            {"NNX_DATA": "/nowhere/at/all"},
+            "expected a folder, got '/nowhere/at/all'. Create it, correct or unset the variable.",
+        ),
+        ({"NNX_THREADS": "2"}, "nnx has no such variable. Did you mean NNX_NUM_THREADS?"),
+    ],
+)
+def test_a_variable_that_is_set_wrongly_is_told_with_the_fix(environment: dict[str, str], problem: str) -> None:
+    done = run("doctor", **environment)
+    (name,) = environment
+    section = " ".join(done.stdout.partition("\nProblems\n")[2].split())
+    assert section.startswith(f"{name} {problem}")
+    assert section.endswith(f"NumPy works, but what is said under Problems has to be repaired: {name}.")
+    assert re.search(r"^  numpy +works$", done.stdout, re.MULTILINE)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_problems_do_not_hide_each_other() -> None:
+    done = run("doctor", NNX_KERNELS="bad", NNX_NUM_THREADS="0")
+    assert done.stdout.endswith("has to be repaired: NNX_KERNELS, NNX_NUM_THREADS.\n")
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize(

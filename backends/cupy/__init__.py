@@ -40,6 +40,9 @@ class CupyBackend:
         self.array_types = (cupy.ndarray,)
         self.extensions: Mapping[str, Callable] = {**indexing, **special}
 
+    def __repr__(self) -> str:
+        return "CupyBackend()"
+
     @classmethod
     def unavailable(cls) -> str | None:
         return diagnosis.unavailable()

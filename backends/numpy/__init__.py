@@ -24,6 +24,9 @@ class NumpyBackend:
     extensions = EXTENSIONS
     kernels = KERNELS
 
+    def __repr__(self) -> str:
+        return "NumpyBackend()"
+
     @classmethod
     def unavailable(cls) -> str | None:
         return None

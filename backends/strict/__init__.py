@@ -26,6 +26,9 @@ class StrictBackend:
         self.array_types = (type(array_api_strict.zeros(1)),)
         self.default_device = array_api_strict.Device("device1")
 
+    def __repr__(self) -> str:
+        return "StrictBackend()"
+
     @classmethod
     def unavailable(cls) -> str | None:
         from importlib.util import find_spec

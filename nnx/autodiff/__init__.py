@@ -4,6 +4,10 @@ from .array import Array as Array
 from .custom import checkpoint as checkpoint
 from .custom import custom_vjp as custom_vjp
 from .gradcheck import check_grads as check_grads
+from .inputs import stop_gradient as stop_gradient
+from .jacobians import hessian as hessian
+from .jacobians import hvp as hvp
+from .jacobians import jacobian as jacobian
 from .namespace import differentiable as differentiable
 from .namespace import namespace as namespace
 from .parameter import Buffer as Buffer
@@ -12,10 +16,6 @@ from .parameter import record as record
 from .parameter import variable as variable
 from .primitive import primitive as primitive
 from .transforms import grad as grad
-from .transforms import hessian as hessian
-from .transforms import hvp as hvp
-from .transforms import jacobian as jacobian
 from .transforms import jvp as jvp
-from .transforms import stop_gradient as stop_gradient
 from .transforms import value_and_grad as value_and_grad
 from .transforms import vjp as vjp

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import array_api_compat
 
+from ..backend import to_numpy
 from ..dtypes import is_complex
 from . import codegen
 from .backward import backward
@@ -26,6 +28,10 @@ _ARITHMETIC = {
 }
 _CONSTANT = {"floordiv": "//", "and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>"}
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+transforming: ContextVar[bool] = ContextVar("nnx_transforming", default=False)
+"""Whether a transform is calling the user's function, where a number made from a tracked array loses its gradient."""
 
 
 class Array:
@@ -103,13 +109,13 @@ class Array:
         return bool(self._data)
 
     def __int__(self, /) -> int:
-        return int(self._data)
+        return int(self._number("int(x)"))
 
     def __float__(self, /) -> float:
-        return float(self._data)
+        return float(self._number("float(x)"))
 
     def __complex__(self, /) -> complex:
-        return complex(self._data)
+        return complex(self._number("complex(x)"))
 
     def __index__(self, /) -> int:
         return operator.index(self._data)
@@ -158,7 +164,7 @@ class Array:
 
     def __format__(self, spec: str, /) -> str:
         """Format a single number like the Python number: ``f"{loss:.3f}"``."""
-        return format(self.item(), spec) if spec and self.shape == () else object.__format__(self, spec)
+        return format(_item(self._data), spec) if spec and self.shape == () else object.__format__(self, spec)
 
     # ---- export
 
@@ -187,10 +193,36 @@ class Array:
 
     def item(self) -> bool | int | float | complex:
         """Return the value of an array of one element as a Python number."""
-        data = self._data
-        if hasattr(data, "item"):
-            return data.item()
-        return complex(data) if is_complex(data.dtype) else float(data)
+        return _item(self._number("x.item()"))
+
+    def _number(self, what: str) -> Any:
+        """Return the raw array, to be made a Python number."""
+        if self._node is not None and transforming.get():
+            raise TypeError(
+                f"{what}: a Python number would lose the gradient of this tracked array. Keep it an array, or use "
+                "nnx.stop_gradient(x) if no gradient shall flow."
+            )
+        return self._data
+
+    # ---- copies
+
+    def __copy__(self) -> Array:
+        return self._namespace.indexing.alias(self)
+
+    def __deepcopy__(self, memo: dict) -> Array:
+        return self._namespace.wrap(self._namespace.raw.asarray(self._only_data(), copy=True))
+
+    def __reduce__(self) -> Any:
+        return self._namespace.unpickled, (self._namespace.backend.name, to_numpy(self._only_data()))
+
+    def _only_data(self) -> Any:
+        """Return the raw array of an untracked one, to be copied or pickled."""
+        if self._node is not None:
+            raise TypeError(
+                "a tracked array cannot be copied deeply or pickled, since its graph is not copied along. Take its "
+                "value first: nnx.stop_gradient(x), or nnx.to_numpy(nnx.stop_gradient(x))."
+            )
+        return self._data
 
     # ---- NumPy's dispatch protocols: plain NumPy code on a tracked array is recorded
 
@@ -208,6 +240,13 @@ class Array:
         node = self._node
         return node.saved[0].grad if node is not None and node.op is None else None
 
+    @grad.setter
+    def grad(self, new: None) -> None:
+        node = self._node
+        if new is not None or node is None or node.op is not None:
+            raise TypeError("grad: expected None, to drop the gradient of a variable; `backward` computes a new one.")
+        node.saved[0].grad = None
+
     @property
     def tracked(self) -> bool:
         """Whether operations on this array are recorded."""
@@ -221,7 +260,10 @@ class Array:
         grad
             The cotangent, an array of this shape. May be left out for a single real number.
         create_graph
-            Record the backward pass too, so that gradients can be differentiated again.
+            Record the backward pass too, so that gradients can be differentiated again. The gradient of a leaf then
+            holds the graph that it was computed by, and so the leaf itself: drop it with ``x.grad = None`` (or
+            ``optimizer.zero_grad()``) when done, or that memory waits for the garbage collector. `nnx.grad` leaves no
+            such cycle.
         retain_graph
             Keep what the forward pass saved, so that `backward` can run once more.
 
@@ -258,6 +300,12 @@ class Array:
             result = self._namespace.astype(result, self.dtype)
         self._rebind(result)
         return self
+
+
+def _item(data: Any) -> bool | int | float | complex:
+    if hasattr(data, "item"):
+        return data.item()
+    return complex(data) if is_complex(data.dtype) else float(data)
 
 
 # ------------------------------------------------------------------ operators

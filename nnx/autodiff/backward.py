@@ -64,6 +64,9 @@ def backward(array: Any, grad: Any = None, *, create_graph: bool = False, retain
     arrived = backpropagate(order, {node: seed}, create_graph=create_graph, retain_graph=retain_graph)
     for leaf, cotangent in arrived.items():
         slot = leaf.saved[0]
-        if slot.view is None and slot.grad is None and not create_graph:  # another leaf may have got the same array
+        if create_graph:
+            slot.accumulate_recorded(cotangent)
+            continue
+        if slot.view is None and slot.grad is None:  # another leaf may have got the same array
             cotangent = array._namespace.raw.asarray(cotangent, copy=True)
         slot.accumulate(cotangent)

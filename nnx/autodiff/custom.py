@@ -10,11 +10,11 @@ from typing import Any
 from .. import random
 from ..dtypes import is_differentiable
 from ..errors import ShapeError
-from .array import Array
+from .array import Array, transforming
+from .inputs import new_variable, pull, stop_gradient
 from .parameter import Parameter, reader
 from .tape import Node, Operation, record, record_outputs
-from .transforms import new_variable, pull, stop_gradient
-from .tree import fill_tree, leaves_of
+from .tree import fill_tree, leaves_of, match_tree
 
 
 def _tracked(values: Sequence[Any]) -> list[int]:
@@ -134,11 +134,12 @@ class _Call:
         for i, variable in zip(self.positions, variables, strict=False):
             leaves[i] = variable
         own = dict(zip(self.used, variables[len(self.positions) :], strict=True))
-        token = reader.set(lambda parameter: own.get(parameter, parameter.value))
+        token, flag = reader.set(lambda parameter: own.get(parameter, parameter.value)), transforming.set(True)
         try:
             with random.use_dropout_stream(copy.copy(self.stream)):
                 result = self.f(*fill_tree(self.args, leaves), **self.options)
         finally:
+            transforming.reset(flag)
             reader.reset(token)
         return pull(leaves_of(result), _as_list(g), variables)
 
@@ -213,13 +214,12 @@ class custom_vjp:
                 f"custom_vjp: expected the backward function to return a tuple of {len(args)} gradients, one per "
                 f"argument, got {type(grads).__name__}."
             )
-        flat = [
-            leaf
-            for arg, grad in zip(args, grads, strict=True)
-            for leaf in (leaves_of(grad) if grad is not None else [None] * len(leaves_of(arg)))
-        ]
-        if len(flat) != len(leaves_of(args)):
-            raise TypeError("custom_vjp: the gradients do not have the structure of the arguments.")
+        flat: list[Any] = []
+        for i, (arg, grad) in enumerate(zip(args, grads, strict=True)):
+            if grad is None:
+                flat += [None] * len(leaves_of(arg))
+            else:
+                flat += match_tree(arg, grad, "custom_vjp", f"gradient {i}", "the argument", shapes=False)
         for i in positions:
             shape = tuple(leaves_of(args)[i].shape)
             if flat[i] is not None and tuple(getattr(flat[i], "shape", ())) != shape:

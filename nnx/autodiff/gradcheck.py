@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..backend import device, get_backend, to_numpy
+from ..dtypes import dtype_name
+from ..errors import DTypeError
 from .array import Array
-from .transforms import stop_gradient, vjp
+from .inputs import stop_gradient
+from .transforms import vjp
 from .tree import fill_tree, leaves_of
 
 
@@ -49,6 +52,8 @@ def check_grads(
 
     Raises
     ------
+    DTypeError
+        If an argument has less precision than float64.
     AssertionError
         If a derivative is wrong, or if `f` has a kink at the point.
 
@@ -59,6 +64,13 @@ def check_grads(
     """
     rng = np.random.default_rng(seed)
     args = tuple(args)
+    for x in leaves_of(args):
+        if not hasattr(x, "dtype") or dtype_name(x.dtype) not in ("float64", "complex128"):
+            got = dtype_name(x.dtype) if hasattr(x, "dtype") else type(x).__name__
+            raise DTypeError(
+                f"check_grads: expected arrays of float64 or complex128, got {got}: finite differences need the "
+                "precision. Cast it, e.g. xp.astype(x, xp.float64)."
+            )
     for k in range(1, order + 1):
         outputs = leaves_of(stop_gradient(f(*args)))
         for _ in range(directions):

@@ -48,6 +48,7 @@ class Namespace(ModuleType):
     differentiable: Namespace
     raw: Namespace
     real_dtypes: tuple
+    unpickled: Callable
     untracked: Callable
     wrap: Callable
 
@@ -80,7 +81,7 @@ def namespace(*arrays: Any) -> Any:
         try:
             candidate = namespaces[type(array)]
         except KeyError:
-            candidate = _resolve(array)
+            candidate = _resolve(array, "namespace")
         if candidate is found or candidate is None:
             continue
         if found is None or candidate.raw is found:
@@ -93,11 +94,12 @@ def namespace(*arrays: Any) -> Any:
     return found
 
 
-def _resolve(array: Any) -> Any:
+def _resolve(array: Any, operation: str) -> Any:
     backend = backend_of_type(array)
     if backend is None:
         raise TypeError(
-            f"expected an array, got {type(array).__module__}.{type(array).__qualname__}; use nnx.asarray(x)."
+            f"{operation}: expected an array, got {type(array).__module__}.{type(array).__qualname__}; use "
+            "nnx.asarray(x)."
         )
     cls = type(array)
     with _building:
@@ -138,10 +140,16 @@ def differentiable_of(array: Any, operation: str) -> Any:
     try:
         found = namespaces[type(array)]
     except KeyError:
-        found = _resolve(array)
+        found = _resolve(array, operation)
     if found is None:
         raise TypeError(f"{operation}: expected an array, got {type(array).__name__}; use nnx.asarray(x).")
     return found.differentiable
+
+
+def unpickled(backend: str, values: Any) -> Array:
+    """Return an untracked differentiable array of a backend with the values of a NumPy array."""
+    raw = _backend.load_backend(backend).asarray(values)
+    return differentiable_of(raw, "pickle").wrap(raw)
 
 
 def require_differentiable(operation: str, array: Any) -> None:
@@ -213,6 +221,7 @@ def _build_differentiable(backend: Any, raw: Namespace) -> Namespace:
     names = _names(ns, cls, raw, accepted, backend)
     ns.Array, ns.backend, ns.accepted = cls, backend, accepted
     ns.wrap, ns.untracked, ns.accept = names["wrap"], names["raw"], names["accept"]
+    ns.unpickled = unpickled
     ns.real_dtypes = tuple(raw.empty(0, dtype=d).dtype for d in (raw.float32, raw.float64) if d is not None)
     for name in _PASSED_THROUGH.split():
         if hasattr(xp, name):

@@ -66,13 +66,18 @@ def call_ufunc(namespace: Any, ufunc: Any, method: str, inputs: tuple, options: 
     function = None if target is None else getattr(namespace, target, None) or getattr(namespace.special, target, None)
     if method != "__call__" or function is None or options:
         raise _unsupported(f"ufunc method {method}", name, options)
+    if name == "float_power":  # what tells it from power
+        inputs = tuple(namespace.astype(_array(namespace, x), _double(namespace, x)) for x in inputs)
     return function(*inputs)
 
 
 def call_function(namespace: Any, function: Any, args: tuple, options: dict) -> Any:
     """Run a NumPy function as the function of the same meaning in `namespace`."""
     name = function.__name__
-    options = {k: v for k, v in options.items() if v is not None and type(v).__name__ != "_NoValueType"}
+    # None is every other option's default, but for an axis it may also say "over the flattened array".
+    options = {
+        k: v for k, v in options.items() if (v is not None or k == "axis") and type(v).__name__ != "_NoValueType"
+    }
     own = _OWN.get(name)
     try:
         if own is not None:
@@ -105,6 +110,19 @@ def _spelling(function: Callable, found: Callable) -> tuple[int, list[str]]:
 # ------------------------------------------------------------------ functions that the standard spells differently
 
 
+def _array(xp: Any, a: Any) -> Any:
+    return a if hasattr(a, "shape") else xp.asarray(a)
+
+
+def _double(xp: Any, a: Any) -> Any:
+    return xp.complex128 if xp.isdtype(_array(xp, a).dtype, "complex floating") else xp.float64
+
+
+def _flat(xp: Any, a: Any, axis: Any) -> tuple[Any, int]:
+    """What NumPy works on when the axis is None: the flattened array."""
+    return (xp.reshape(a, (-1,)), 0) if axis is None else (a, axis)
+
+
 def _transpose(xp: Any, a: Any, axes: Any = None) -> Any:
     return xp.permute_dims(a, tuple(range(a.ndim))[::-1] if axes is None else tuple(axes))
 
@@ -120,7 +138,8 @@ def _ravel(xp: Any, a: Any) -> Any:
 
 
 def _dot(xp: Any, a: Any, b: Any) -> Any:
-    if getattr(a, "ndim", 0) == 0 or getattr(b, "ndim", 0) == 0:
+    a, b = _array(xp, a), _array(xp, b)
+    if a.ndim == 0 or b.ndim == 0:
         return xp.multiply(a, b)
     return xp.tensordot(a, b, axes=((a.ndim - 1,), (max(b.ndim - 2, 0),)))
 
@@ -131,8 +150,7 @@ def _outer(xp: Any, a: Any, b: Any) -> Any:
 
 def _cumulate(function: str) -> Any:
     def cumulate(xp: Any, a: Any, axis: Any = None, dtype: Any = None) -> Any:
-        if axis is None:
-            a, axis = xp.reshape(a, (-1,)), 0
+        a, axis = _flat(xp, a, axis)
         return getattr(xp, function)(a, axis=axis, dtype=dtype)
 
     return cumulate
@@ -182,16 +200,60 @@ def _norm(xp: Any, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = F
     return xp.linalg.matrix_norm(x, keepdims=keepdims, ord=ord)
 
 
-def _stack_like(axis_of_rank: Any) -> Any:
-    def join(xp: Any, arrays: Any) -> Any:
-        arrays = list(arrays)
-        return xp.concat(arrays, axis=axis_of_rank(arrays[0]))
+def _tensordot(xp: Any, a: Any, b: Any, axes: Any = 2) -> Any:
+    if not isinstance(axes, int):
+        axes = tuple((k,) if isinstance(k, int) else tuple(k) for k in axes)
+    return xp.tensordot(a, b, axes=axes)
 
-    return join
+
+def _qr(xp: Any, a: Any, mode: str = "reduced") -> Any:
+    if mode not in ("reduced", "complete"):
+        raise _unsupported("function", "linalg.qr", {f"mode={mode!r}": mode})
+    return xp.linalg.qr(a, mode=mode)
+
+
+def _sorted(function: str) -> Any:
+    def sort(xp: Any, a: Any, axis: int | None = -1) -> Any:
+        a, axis = _flat(xp, a, axis)
+        return getattr(xp, function)(a, axis=axis)
+
+    return sort
+
+
+def _take(xp: Any, a: Any, indices: Any, axis: int | None = None) -> Any:
+    a, axis = _flat(xp, a, axis)
+    indices = _array(xp, indices)
+    taken = xp.take(a, xp.reshape(indices, (-1,)), axis=axis)
+    axis %= a.ndim
+    return xp.reshape(taken, (*a.shape[:axis], *indices.shape, *a.shape[axis + 1 :]))
+
+
+def _take_along_axis(xp: Any, arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    arr, axis = _flat(xp, arr, axis)
+    return xp.take_along_axis(arr, indices, axis=axis)
+
+
+def _tile(xp: Any, A: Any, reps: Any) -> Any:
+    return xp.tile(A, (reps,) if isinstance(reps, int) else tuple(int(n) for n in reps))
+
+
+def _copy(xp: Any, a: Any) -> Any:
+    return xp.asarray(a, copy=True)
+
+
+def _vstack(xp: Any, arrays: Any) -> Any:
+    arrays = [_array(xp, a) for a in arrays]
+    return xp.concat([xp.reshape(a, (1, -1)) if a.ndim < 2 else a for a in arrays], axis=0)
+
+
+def _hstack(xp: Any, arrays: Any) -> Any:
+    arrays = [_array(xp, a) for a in arrays]
+    arrays = [xp.reshape(a, (1,)) if a.ndim == 0 else a for a in arrays]
+    return xp.concat(arrays, axis=0 if arrays[0].ndim == 1 else 1)
 
 
 def _concatenate(xp: Any, arrays: Any, axis: int | None = 0) -> Any:
-    return xp.concat(list(arrays), axis=axis)
+    return xp.concat([_array(xp, a) for a in arrays], axis=axis)
 
 
 def _where(xp: Any, condition: Any, *choices: Any) -> Any:
@@ -221,10 +283,19 @@ _OWN: dict[str, Any] = {
     "norm": _norm,
     "squeeze": _squeeze,
     "concatenate": _concatenate,
+    "concat": _concatenate,
+    "sort": _sorted("sort"),
+    "argsort": _sorted("argsort"),
+    "take": _take,
+    "take_along_axis": _take_along_axis,
+    "tile": _tile,
+    "copy": _copy,
+    "tensordot": _tensordot,
+    "qr": _qr,
     "amax": _plain("max"),
     "amin": _plain("min"),
-    "vstack": _stack_like(lambda a: 0),
-    "hstack": _stack_like(lambda a: 0 if a.ndim == 1 else 1),
+    "vstack": _vstack,
+    "hstack": _hstack,
     "where": _where,
     "shape": lambda xp, a: a.shape,
     "ndim": lambda xp, a: a.ndim,

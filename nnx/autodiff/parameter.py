@@ -47,6 +47,28 @@ def variable(array: Any, name: str = "") -> Array:
     return namespace.wrap(array, leaf(array, Slot(name)))
 
 
+def require_array(label: str, value: Any) -> None:
+    """Raise unless `value` looks like an array."""
+    if not hasattr(value, "dtype"):
+        raise TypeError(f"{label}: expected an array, got {type(value).__name__}; use nnx.asarray(x).")
+
+
+def fitted(label: str, raw: Any, old: Any) -> Any:
+    """Return a raw array on the backend and device of `old`, the array that it replaces; raise unless it fits."""
+    require_array(label, raw)
+    if tuple(raw.shape) != tuple(old.shape):
+        raise ShapeError(f"{label}: expected shape {tuple(old.shape)}, got {tuple(raw.shape)}.")
+    if dtype_name(raw.dtype) != dtype_name(old.dtype):
+        raise DTypeError(
+            f"{label}: expected dtype {dtype_name(old.dtype)}, got {dtype_name(raw.dtype)}. Cast it, e.g. "
+            f"xp.astype(x, xp.{dtype_name(old.dtype)})."
+        )
+    backend = get_backend(old)
+    if get_backend(raw) is not backend:
+        raw = to_numpy(raw)
+    return backend.asarray(raw, dtype=old.dtype, device=device(old))
+
+
 class Parameter:
     """An array that training changes, with its gradient.
 
@@ -74,6 +96,7 @@ class Parameter:
             raise TypeError("Parameter: expected an array, got a Parameter; assign it directly to tie it.")
         if isinstance(value, Array):
             value = value.__nnx_untracked__()
+        require_array("Parameter", value)
         require_differentiable("Parameter", value)
         self._data = get_backend(value).asarray(value, copy=True)
         self._slot = Slot()
@@ -91,21 +114,8 @@ class Parameter:
     @value.setter
     def value(self, new: Any) -> None:
         raw = new.__nnx_untracked__() if isinstance(new, Array) else new
-        label = f"parameter {self.name}" if self.name else "Parameter"
-        if not hasattr(raw, "dtype"):
-            raise TypeError(f"{label}: expected an array, got {type(raw).__name__}; use nnx.asarray(x).")
-        if tuple(raw.shape) != tuple(self._data.shape):
-            raise ShapeError(f"{label}: expected shape {tuple(self._data.shape)}, got {tuple(raw.shape)}.")
-        if dtype_name(raw.dtype) != dtype_name(self._data.dtype):
-            raise DTypeError(
-                f"{label}: expected dtype {dtype_name(self._data.dtype)}, got {dtype_name(raw.dtype)}. Cast it, e.g. "
-                f"xp.astype(x, xp.{dtype_name(self._data.dtype)})."
-            )
-        backend = get_backend(self._data)
-        if get_backend(raw) is not backend:
-            raw = to_numpy(raw)
-        raw = backend.asarray(raw, device=device(self._data))
-        if backend.writable:
+        raw = fitted(f"parameter {self.name}" if self.name else "Parameter", raw, self._data)
+        if get_backend(self._data).writable:
             self._data[...] = raw
         else:
             self._data = raw
@@ -113,24 +123,41 @@ class Parameter:
 
     @property
     def grad(self) -> Any:
-        """The raw gradient, or None while there is none."""
+        """The raw gradient, or None while there is none; after ``backward(create_graph=True)``, with its own graph.
+
+        Once an optimizer has laid its parameters out in a flat array (NumPy, CuPy), this is a view of another such
+        array, which the next backward pass overwrites: to keep a gradient, copy it.
+        """
         return self._slot.grad
 
     @grad.setter
     def grad(self, new: Any) -> None:
-        if new is not None:
-            self.check_grad(new)
+        if new is None:
+            self._slot.grad = None
+            return
+        self.check_grad(new)
         self._slot.grad = None
-        if new is not None:
-            self._slot.accumulate(new)
+        self._accumulate(new if isinstance(new, Array) else get_backend(new).asarray(new, dtype=self._data.dtype))
+
+    def _accumulate(self, grad: Any) -> None:
+        if isinstance(grad, Array):  # from a backward pass that was recorded itself
+            self._slot.accumulate_recorded(grad)
+        else:
+            self._slot.accumulate(grad)
+
+    @property
+    def raw_grad(self) -> Any:
+        """The gradient as a raw array, without the graph that it may have; or None."""
+        return self._slot.raw_grad
 
     def check_grad(self, new: Any, label: str = "grad") -> None:
-        """Raise unless `new` is a raw array that can be the gradient."""
+        """Raise unless `new` is an array that can be the gradient."""
+        require_array(label, new)
         if get_backend(new) is not get_backend(self._data):
             raise mixed_backends_error(label, self._data, new)
         if tuple(new.shape) != tuple(self._data.shape):
             raise ShapeError(f"{label}: expected shape {tuple(self._data.shape)}, got {tuple(new.shape)}.")
-        if new.dtype != self._data.dtype:
+        if dtype_name(new.dtype) != dtype_name(self._data.dtype):
             raise DTypeError(
                 f"{label}: expected dtype {dtype_name(self._data.dtype)}, got {dtype_name(new.dtype)}; cast it first."
             )
@@ -198,7 +225,7 @@ class Parameter:
             return  # a gradient of another kind is of no use
         # the value is the same: a graph recorded before may still run backwards
         if grad is not None:
-            slot.accumulate(grad)
+            self._accumulate(grad)
 
     # ---- copies: independent, with no gradient, outside any flat buffer
 
@@ -252,15 +279,16 @@ class Buffer:
 
     @property
     def value(self) -> Any:
-        """The raw array. Assigned values are detached from the tape."""
+        """The raw array. Assigned values are detached from the tape; shape must match, dtype and backend are kept."""
         return self._data
 
     @value.setter
     def value(self, new: Any) -> None:
-        raw = new._data if isinstance(new, Array) else new
-        if tuple(raw.shape) != tuple(self._data.shape):
-            raise ShapeError(f"Buffer: expected shape {tuple(self._data.shape)}, got {tuple(raw.shape)}.")
-        self._data = raw
+        self._data = fitted("Buffer", new._data if isinstance(new, Array) else new, self._data)
+
+    def move(self, data: Any) -> None:
+        """Let another array, perhaps of another dtype or backend, be the value."""
+        self._data = data
 
     def __deepcopy__(self, memo: dict) -> Buffer:
         return Buffer(_copied(self._data))

@@ -39,9 +39,9 @@ from typing import Any
 from ..kernels import Kernel, choose_kernel
 from . import codegen
 from .array import Array
+from .inputs import new_variable, pull
 from .namespace import differentiable_of, namespaces
 from .tape import Node, Operation, next_seq
-from .transforms import new_variable, pull
 
 
 def primitive(name: str, arrays: int) -> Callable[[Callable], Callable]:

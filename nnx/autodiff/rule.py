@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _ARRAYS = frozenset({"x", "x1", "x2", "condition", "indices", "key", "value", "arrays", "repeats", "sorter"})
-_ARRAYS |= {"prepend", "append", "min", "max", "fill_value", "rtol"}
+_ARRAYS |= {"prepend", "append", "min", "max", "fill_value", "start", "stop", "step", "rtol"}
 
 
 @dataclass(frozen=True)

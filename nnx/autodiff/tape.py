@@ -85,8 +85,10 @@ class Operation:
 class Slot:
     """Where the gradient of a leaf arrives. Owned by the leaf's node and by the Parameter or variable alike.
 
-    `view`, if set, is the piece of a flat buffer that holds the gradient once there is one. It may be lent to a kernel,
-    once per backward pass, to write the gradient there at once.
+    `grad` is a raw array, or a differentiable one after a recorded backward pass; `raw_grad` is always raw.
+
+    `view`, if set, is the piece of a flat buffer that holds the raw gradient once there is one. It may be lent to a
+    kernel, once per backward pass, to write the gradient there at once.
     """
 
     __slots__ = ("grad", "view", "lent", "version", "name")
@@ -105,10 +107,31 @@ class Slot:
                 if g is not self.view:
                     self.view[...] = g
                 self.grad = self.view
-            else:
+            elif self.grad is self.view:
                 self.grad += g
+            else:
+                self.accumulate_recorded(g)
         else:
             self.grad = g if self.grad is None else self.grad + g
+
+    def accumulate_recorded(self, g: Any) -> None:
+        """Add a gradient that may have a graph: `grad` keeps it, and the view gets its raw values."""
+        self.lent = False
+        if self.grad is None:
+            self.grad = g
+        else:  # one of the two is differentiable, and it has to be the left one for some libraries
+            self.grad = g + self.grad if _has_graph(g) else self.grad + g
+        if self.view is not None:
+            self.view[...] = self.grad._data
+
+    @property
+    def raw_grad(self) -> Any:
+        """The gradient without its graph, for optimizers: a raw array, or None."""
+        return self.grad._data if _has_graph(self.grad) else self.grad
+
+
+def _has_graph(gradient: Any) -> bool:
+    return hasattr(type(gradient), "__nnx_tracked__")
 
 
 class _Freed:

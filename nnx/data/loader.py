@@ -1,6 +1,5 @@
 """DataLoader: batches of a dataset, in order or shuffled."""
 
-import operator
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from nnx.checks import boolean, non_negative_integer, positive_integer
 from nnx.data.dataset import ArrayDataset, Dataset, Subset, gather, read_items
 from nnx.data.prefetch import Prefetcher
 from nnx.random import data_generator
@@ -46,8 +46,8 @@ class DataLoader:
     Raises
     ------
     ValueError
-        If the dataset is empty, `batch_size` is not positive, `prefetch` is negative, or `drop_last` leaves
-        no batch.
+        If the dataset is empty, `batch_size` is not positive, `prefetch` or `seed` is negative, or `drop_last`
+        leaves no batch.
     TypeError
         If an argument has the wrong type.
 
@@ -83,12 +83,17 @@ class DataLoader:
     ) -> None:
         _check_dataset(dataset)
         self.dataset = dataset
-        self.batch_size = _integer("batch_size", batch_size, minimum=1)
-        self.shuffle = shuffle
-        self.drop_last = drop_last
+        if collate_fn is not None and not callable(collate_fn):
+            raise TypeError(
+                f"DataLoader: expected collate_fn to be a function of a list of items, got {collate_fn!r}. Leave it "
+                "out to stack arrays and numbers."
+            )
+        self.batch_size = positive_integer("DataLoader", "batch_size", batch_size)
+        self.shuffle = boolean("DataLoader", "shuffle", shuffle)
+        self.drop_last = boolean("DataLoader", "drop_last", drop_last)
         self.collate_fn = collate_fn
-        self.prefetch = None if prefetch is None else _integer("prefetch", prefetch, minimum=0)
-        self._generator = None if seed is None else np.random.default_rng(seed)
+        self.prefetch = None if prefetch is None else non_negative_integer("DataLoader", "prefetch", prefetch)
+        self._generator = None if seed is None else _generator(seed)
         if len(self) == 0:
             raise ValueError(
                 f"DataLoader: drop_last=True leaves no batch of {len(dataset)} items with batch_size="
@@ -99,6 +104,11 @@ class DataLoader:
         """Number of batches in an epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full if self.drop_last or rest == 0 else full + 1
+
+    def __repr__(self) -> str:
+        source = f"{type(self.dataset).__name__} of {len(self.dataset)}"
+        flags = "".join(f", {name}=True" for name in ("shuffle", "drop_last") if getattr(self, name))
+        return f"DataLoader({source}, batch_size={self.batch_size}{flags})"
 
     def __iter__(self) -> Iterator[Any]:
         # Not a generator function: the order is drawn now, not when the first batch is asked for.
@@ -143,11 +153,8 @@ def _check_dataset(dataset: Any) -> None:
         raise ValueError(f"DataLoader: the {type(dataset).__name__} is empty; expected at least one item.")
 
 
-def _integer(name: str, value: Any, minimum: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"DataLoader: expected an integer for {name}, got {type(value).__name__}.") from None
-    if number < minimum:
-        raise ValueError(f"DataLoader: expected {name} >= {minimum}, got {number}.")
-    return number
+def _generator(seed: Any) -> np.random.Generator:
+    """A generator as it is, and a new one for an integer."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(non_negative_integer("DataLoader", "seed", seed))

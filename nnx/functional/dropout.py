@@ -11,6 +11,7 @@ from ..autodiff.primitive import primitive
 from ..backend import device, get_backend
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError
+from .checks import check_fraction
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -37,8 +38,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     >>> nnx.functional.dropout(np.ones(3), p=0.5, training=False)
     array([1., 1., 1.])
     """
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout: expected a probability p from 0 to 1, got {p!r}.")
+    check_fraction("dropout", "a probability p", p)
     if not training or p == 0.0:
         return input
     raw = input._data if isinstance(input, Array) else input

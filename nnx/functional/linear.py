@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
-from ..dtypes import dtype_name
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
+from .checks import check_dtype, namespace_of
 
 
 @primitive("linear", arrays=3)
@@ -31,7 +30,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
     Raises
     ------
-    ShapeError, DTypeError
+    ShapeError, DTypeError, MixedBackendsError
         If the arrays do not fit together.
 
     Examples
@@ -40,14 +39,14 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     >>> nnx.functional.linear(np.ones((1, 2)), np.asarray([[1.0, 2.0], [3.0, 4.0]]), np.asarray([0.0, 1.0]))
     array([[3., 8.]])
     """
-    xp = namespace(input, weight, bias)
-    check_linear("linear", input, weight, bias)
+    xp = check_linear("linear", input, weight, bias)
     output = xp.matmul(input, xp.matrix_transpose(weight))
     return output if bias is None else output + bias
 
 
-def check_linear(label: str, input: Any, weight: Any, bias: Any) -> None:
-    """Raise unless the arrays of a fully connected layer fit together; `label` names the layer."""
+def check_linear(label: str, input: Any, weight: Any, bias: Any) -> Any:
+    """Return the namespace of the arrays of a fully connected layer if they fit together; `label` names the layer."""
+    xp = namespace_of(label, weight=weight, input=input, bias=bias)
     shape = tuple(input.shape)
     if len(weight.shape) != 2:
         raise ShapeError(f"{label}: expected weight of shape (out_features, in_features), got {tuple(weight.shape)}.")
@@ -65,9 +64,6 @@ def check_linear(label: str, input: Any, weight: Any, bias: Any) -> None:
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ShapeError(f"{label}: expected bias of shape ({weight.shape[0]},), got {tuple(bias.shape)}.")
     for name, array in (("input", input), ("bias", bias)):
-        if array is not None and array.dtype != weight.dtype:
-            expected = dtype_name(weight.dtype)
-            raise DTypeError(
-                f"{label}: expected {name} of dtype {expected}, that of the weight, got {dtype_name(array.dtype)}. "
-                f"Cast it, e.g. xp.astype(x, xp.{expected})."
-            )
+        if array is not None:
+            check_dtype(label, name, array, weight, "weight")
+    return xp

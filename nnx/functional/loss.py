@@ -10,6 +10,7 @@ from ..autodiff.primitive import primitive
 from ..backend import get_backend
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
+from .checks import check_dtype, check_fraction, namespace_of
 
 _REDUCTIONS = ("none", "mean", "sum")
 _INDEX_OR_FLOAT = ("int64", "float16", "bfloat16", "float32", "float64")
@@ -19,15 +20,6 @@ def check_reduction(operation: str, reduction: str) -> None:
     """Raise unless `reduction` is one of the three."""
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{operation}: expected reduction='none', 'mean' or 'sum', got {reduction!r}.")
-
-
-def _check_dtype(operation: str, name: str, array: Any, input: Any) -> None:
-    if array.dtype != input.dtype:
-        expected = dtype_name(input.dtype)
-        raise DTypeError(
-            f"{operation}: expected {name} of dtype {expected}, that of the input, got {dtype_name(array.dtype)}. "
-            f"Cast it, e.g. xp.astype({name}, xp.{expected})."
-        )
 
 
 def reduce(xp: Any, values: Any, reduction: str) -> Any:
@@ -49,8 +41,8 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
 
     Raises
     ------
-    ShapeError, DTypeError
-        If the shapes or the dtypes differ.
+    ShapeError, DTypeError, MixedBackendsError
+        If the shapes, the dtypes or the backends differ.
 
     Examples
     --------
@@ -59,13 +51,13 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     np.float64(2.0)
     """
     check_reduction("mse_loss", reduction)
+    xp = namespace_of("mse_loss", input=input, target=target)
     if input.shape != target.shape:
         raise ShapeError(
             f"mse_loss: expected input and target of one shape, got {tuple(input.shape)} and {tuple(target.shape)}. "
             "Reshape one of them, e.g. xp.reshape(target, input.shape)."
         )
-    xp = namespace(input, target)
-    _check_dtype("mse_loss", "target", target, input)
+    check_dtype("mse_loss", "target", target, input, "input")
     difference = xp.subtract(input, target)  # no operator: a raw array on the left may refuse a tracked one
     return reduce(xp, difference * difference, reduction)
 
@@ -98,7 +90,7 @@ def cross_entropy(
 
     Raises
     ------
-    ShapeError, DTypeError, ValueError
+    ShapeError, DTypeError, MixedBackendsError, ValueError
         If an argument does not fit. Class indices outside [0, classes) raise IndexError where arrays live on the host;
         on a device, where looking would stop the stream, they give a NaN loss.
 
@@ -113,9 +105,8 @@ def cross_entropy(
     0.1269
     """
     check_reduction("cross_entropy", reduction)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"cross_entropy: expected label_smoothing from 0 to 1, got {label_smoothing!r}.")
-    xp = namespace(input, target, weight)
+    check_fraction("cross_entropy", "label_smoothing", label_smoothing)
+    xp = namespace_of("cross_entropy", input=input, target=target, weight=weight)
     if dtype_name(target.dtype) not in _INDEX_OR_FLOAT:
         if dtype_name(target.dtype) == "bool":
             raise DTypeError("cross_entropy: expected integer class indices, got dtype bool; cast them to int64.")
@@ -171,9 +162,9 @@ def _check_targets(input: Any, target: Any, weight: Any, ignore_index: int) -> N
             f"{tuple(target.shape)}.{hint}"
         )
     if probabilities:
-        _check_dtype("cross_entropy", "target", target, input)
+        check_dtype("cross_entropy", "target", target, input, "input")
     if weight is not None:
-        _check_dtype("cross_entropy", "weight", weight, input)
+        check_dtype("cross_entropy", "weight", weight, input, "input")
     raw = target._data if isinstance(target, Array) else target
     backend = get_backend(raw)
     if not probabilities and backend.on_host and raw.size:

@@ -6,12 +6,14 @@ file tells its layout, and files that do not are refused instead of loaded wrong
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +44,8 @@ def save_weights(module: Module, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
+    TypeError
+        If `module` is no Module.
     WeightsError
         If the file format has no such dtype.
     OSError
@@ -56,6 +60,7 @@ def save_weights(module: Module, path: str | os.PathLike[str]) -> None:
     ...     nnx.save_weights(nnx.Linear(3, 2), path)
     ...     nnx.load_weights(nnx.Linear(3, 2), path)
     """
+    _check_module("save_weights", module)
     target = Path(os.path.realpath(path))  # a link stays one: what it points to is replaced
     if not target.parent.is_dir():
         raise FileNotFoundError(f"save_weights: the folder {str(target.parent)!r} does not exist; create it first.")
@@ -63,12 +68,15 @@ def save_weights(module: Module, path: str | os.PathLike[str]) -> None:
         raise IsADirectoryError(f"save_weights: expected the name of a file, got the folder {str(target)!r}.")
     arrays = {name: np.asarray(to_numpy(raw), order="C") for name, raw in module.state_dict().items()}
     metadata = {"format": "nnx", "layout": LAYOUT, "nnx_version": _version()}
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".nnx.{secrets.token_hex(8)}.tmp")  # short: the longest name allowed may be wanted
     try:
         _write(arrays, metadata, temporary)
         os.replace(temporary, target)
+    except OSError as error:  # nobody knows the temporary name
+        raise OSError(error.errno, f"save_weights: {error.strerror or error}", str(target)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nor should the tidying up hide why the writing failed
+            temporary.unlink(missing_ok=True)
 
 
 def load_weights(module: Module, path: str | os.PathLike[str], strict: bool = True) -> None:
@@ -104,12 +112,21 @@ def load_weights(module: Module, path: str | os.PathLike[str], strict: bool = Tr
     ...         print(str(error).splitlines()[-1].strip())
     weight: expected shape (2, 5), got (2, 3)
     """
+    _check_module("load_weights", module)
     file = os.fspath(path)
     state = _read(file)
     try:
         module.load_state_dict(state, strict=strict)
     except WeightsError as error:
         raise WeightsError(f"{file!r}: {error}") from None
+
+
+def _check_module(function: str, module: Any) -> None:
+    if isinstance(module, Module):
+        return
+    own = isinstance(getattr(module, "net", None), Module) and hasattr(module, function)  # a Model, which is above
+    advice = f" Write model.{function}(path)." if own else f" Write nnx.{function}(module, path)."
+    raise TypeError(f"{function}: expected a Module, got {type(module).__name__}.{advice}")
 
 
 def _version() -> str:

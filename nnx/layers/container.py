@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from .module import Module
 
@@ -20,8 +21,66 @@ def _checked(module: Any, where: str) -> Module:
     return module
 
 
-class Sequential(Module):
+class _Listing(Module):
+    """What `Sequential` and `ModuleList` share: modules in order, found by position, named by number."""
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end; return self."""
+        module = _checked(module, type(self).__name__)
+        setattr(self, str(1 + max((int(name) for name in self._modules if name.isdecimal()), default=-1)), module)
+        return self
+
+    def extend(self, modules: Any) -> Self:
+        """Add the modules of an iterable at the end; return self."""
+        if not isinstance(modules, Iterable):
+            label = type(self).__name__
+            raise TypeError(f"{label}: expected an iterable of modules, got {type(modules).__name__}; pass [module].")
+        for module in [_checked(module, type(self).__name__) for module in modules]:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Add a module before position `index`; those after it get new numbers. Return self."""
+        entries = list(self._modules.items())
+        entries.insert(index, ("0", _checked(module, type(self).__name__)))
+        self._number(entries)
+        return self
+
+    def pop(self, index: int = -1) -> Module:
+        """Remove the module at a position and return it; those after it get new numbers."""
+        module = list(self)[index]
+        del self[index]
+        return module
+
+    def _number(self, entries: Iterable[tuple[str, Module]]) -> None:
+        """Hold these modules, numbered anew; other names stay."""
+        number = itertools.count()
+        numbered = {str(next(number)) if name.isdecimal() else name: module for name, module in entries}
+        self._modules.clear()
+        self._modules.update(numbered)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        if not hasattr(index, "__index__"):
+            raise TypeError(f"{type(self).__name__}: expected an integer as index to assign to, got {index!r}.")
+        name = list(self._modules)[index]
+        setattr(self, name, _checked(module, type(self).__name__))
+
+    def __delitem__(self, index: int | slice) -> None:
+        entries = list(self._modules.items())
+        del entries[index]
+        self._number(entries)
+
+
+class Sequential(_Listing):
     """Modules that are called one after another.
+
+    It is a list, too: index and slice it, assign to a position, delete, append, insert.
 
     Parameters
     ----------
@@ -45,23 +104,12 @@ class Sequential(Module):
             input = module(input)
         return input
 
-    def append(self, module: Module) -> Sequential:
-        """Add a module at the end; return self."""
-        setattr(self, str(len(self)), _checked(module, "Sequential.append"))
-        return self
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, index: int | slice) -> Module:
-        modules = list(self._modules.values())
-        return Sequential(*modules[index]) if isinstance(index, slice) else modules[index]
+    def __getitem__(self, index: int | slice) -> Any:
+        modules = list(self)[index]
+        return Sequential(*modules) if isinstance(modules, list) else modules
 
 
-class ModuleList(Module):
+class ModuleList(_Listing):
     """A list of modules, found by the module that holds it.
 
     Examples
@@ -75,30 +123,9 @@ class ModuleList(Module):
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end; return self."""
-        setattr(self, str(len(self)), _checked(module, "ModuleList"))
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end; return self."""
-        for module in modules:
-            self.append(module)
-        return self
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
     def __getitem__(self, index: int | slice) -> Any:
-        modules = list(self._modules.values())
-        return ModuleList(modules[index]) if isinstance(index, slice) else modules[index]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        key = list(self._modules)[index]
-        setattr(self, key, _checked(module, "ModuleList"))
+        modules = list(self)[index]
+        return ModuleList(modules) if isinstance(modules, list) else modules
 
 
 class ModuleDict(Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..functional.checks import check_fraction
 from ..functional.dropout import dropout
 from .module import Module
 
@@ -24,8 +25,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"Dropout: expected a probability p from 0 to 1, got {p!r}.")
+        check_fraction("Dropout", "a probability p", p)
         self.p = p
 
     def forward(self, input: Any) -> Any:

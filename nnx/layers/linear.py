@@ -7,9 +7,9 @@ from typing import Any
 
 from .. import init
 from ..autodiff import Parameter
-from ..errors import DTypeError, ShapeError
+from ..checks import positive_integer
+from ..errors import ShapeError
 from ..functional.linear import check_linear, linear
-from .checks import positive_size
 from .module import Module
 
 
@@ -23,7 +23,7 @@ class Linear(Module):
     bias
         Whether to add a learned bias.
     dtype
-        The dtype of the parameters.
+        The dtype of the parameters, or its name.
 
     Attributes
     ----------
@@ -43,9 +43,10 @@ class Linear(Module):
     (5, 2)
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, dtype: str = "float32") -> None:
-        self.in_features = positive_size("Linear", "in_features", in_features)
-        self.out_features = positive_size("Linear", "out_features", out_features)
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = "float32") -> None:
+        self.in_features = positive_integer("Linear", "in_features", in_features)
+        self.out_features = positive_integer("Linear", "out_features", out_features)
+        dtype = init.floating_dtype("Linear", dtype)
         bound = 1 / math.sqrt(in_features)
         self.weight = Parameter(init.uniform((out_features, in_features), -bound, bound, dtype))
         self.bias: Any = Parameter(init.uniform((out_features,), -bound, bound, dtype)) if bias else None
@@ -53,7 +54,7 @@ class Linear(Module):
     def forward(self, input: Any) -> Any:
         try:
             return linear(input, self.weight, self.bias)
-        except (ShapeError, DTypeError):
+        except (ShapeError, TypeError):  # of a wrong dtype, of two backends, or no arrays at all
             check_linear(f"Linear({self.in_features}, {self.out_features})", input, self.weight, self.bias)
             raise
 

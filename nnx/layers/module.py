@@ -10,9 +10,7 @@ from typing import Any
 
 from ..autodiff import Buffer, Parameter
 from ..autodiff.parameter import reader
-from ..backend import available_backends, device, get_backend, load_backend, to_numpy
-from ..dtypes import dtype_name
-from ..errors import WeightsError
+from .state import checked_state, converter
 
 _next_key = itertools.count().__next__
 
@@ -24,6 +22,10 @@ class Module:
     assignment. Reading ``self.weight`` gives the raw array of a parameter, or its tracked leaf while recording;
     assigning an array writes into the parameter, and assigning a `Parameter` ties it. No call of ``super().__init__()``
     is needed.
+
+    A backward pass refuses a graph whose parameters have changed since. It does not notice ``net.weight[0, 0] = 5``,
+    which writes into the raw array behind the parameter's back: assign a whole array, to the attribute or to
+    ``parameter.value``.
 
     Examples
     --------
@@ -203,34 +205,14 @@ class Module:
 
         Raises
         ------
+        TypeError
+            If `state` is no mapping.
         WeightsError
             Listing every problem at once.
         """
         own = dict(self._named_state())
-        loaded = {}
-        problems = []
-        if strict:
-            problems += [f"missing: {name} {tuple(own[name].value.shape)}" for name in own if name not in state]
-            problems += [f"unexpected: {name}" for name in state if name not in own]
-        for name, item in own.items():
-            if name not in state:
-                continue
-            new, old = state[name], item.value
-            if not hasattr(new, "dtype") or getattr(new, "tracked", False):
-                kind = "a tracked one" if hasattr(new, "dtype") else type(new).__name__
-                problems.append(f"{name}: expected a raw array, got {kind}")
-            elif tuple(new.shape) != tuple(old.shape):
-                problems.append(f"{name}: expected shape {tuple(old.shape)}, got {tuple(new.shape)}")
-            elif dtype_name(new.dtype) != dtype_name(old.dtype):
-                problems.append(f"{name}: expected dtype {dtype_name(old.dtype)}, got {dtype_name(new.dtype)}")
-            else:
-                loaded[name] = get_backend(old).asarray(to_numpy(new), dtype=old.dtype, device=device(old))
-        if problems:
-            raise WeightsError(
-                f"the weights do not fit {type(self).__name__} ({len(problems)} problems, nothing was loaded):\n  "
-                + "\n  ".join(problems)
-            )
-        for name, array in loaded.items():
+        arrays = {name: item.value for name, item in own.items()}
+        for name, array in checked_state(type(self).__name__, arrays, state, strict).items():
             own[name].value = array
 
     # ---- modes
@@ -257,32 +239,31 @@ class Module:
             parameter.trainable = True
         return self
 
-    def to(self, target: str) -> Module:
-        """Move parameters and buffers to a backend (``"cupy"``) or cast them to a dtype (``"float64"``); return it."""
-        if target in ("float16", "bfloat16", "float32", "float64"):
+    def to(self, target: Any) -> Module:
+        """Move parameters and buffers to a backend or cast them to a floating-point dtype; return this module.
 
-            def convert(raw: Any) -> Any:
-                xp = get_backend(raw).xp
-                floating = "float" in dtype_name(raw.dtype)
-                return xp.astype(raw, getattr(xp, target), copy=False) if floating else raw
+        Parameters
+        ----------
+        target
+            A dtype or its name (``"float64"``), or the name of a backend (``"cupy"``). Libraries that nnx has no
+            backend for, such as ``"torch"``, are known by name once nnx has seen an array of theirs.
 
-        elif target in available_backends() or target == "strict":
-            backend = load_backend(target)
-
-            def convert(raw: Any) -> Any:
-                return raw if isinstance(raw, backend.array_types) else backend.asarray(to_numpy(raw))
-
-        else:
-            names = ", ".join(map(repr, available_backends()))
-            raise ValueError(f"to: expected a backend ({names}) or a floating-point dtype, got {target!r}.")
+        Raises
+        ------
+        BackendError
+            If there is no such backend, or it cannot be used here.
+        DTypeError
+            If a backend has no such dtype.
+        """
+        convert = converter(type(self).__name__, target, self.state_dict().values())
         for parameter in self.parameters():
-            value, grad = parameter.value, parameter.grad
+            value, grad = parameter.value, parameter.raw_grad
             moved = convert(value)
             if moved is not value:
                 parameter.move(moved)
                 parameter.grad = None if grad is None else convert(grad)
         for buffer in self.buffers():
-            buffer._data = convert(buffer.value)
+            buffer.move(convert(buffer.value))
         return self
 
     def apply(self, function: Callable[[Module], Any]) -> Module:
@@ -308,6 +289,11 @@ class Module:
         callable
             Call it to remove the hook.
         """
+        if not callable(hook):
+            raise TypeError(
+                f"{type(self).__name__}.register_forward_hook: expected a function of (module, args, output), got "
+                f"{type(hook).__name__}."
+            )
         key = _next_key()
         self._hooks[key] = hook
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autodiff.namespace import namespace
 from ..errors import ShapeError
+from ..functional.checks import namespace_of
+from .checks import integer
 from .module import Module
 
 
@@ -21,10 +22,11 @@ class Flatten(Module):
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim = start_dim
-        self.end_dim = end_dim
+        self.start_dim = integer("Flatten", "start_dim", start_dim)
+        self.end_dim = integer("Flatten", "end_dim", end_dim)
 
     def forward(self, input: Any) -> Any:
+        xp = namespace_of("Flatten", input=input)
         shape = tuple(input.shape)
         rank = len(shape)
         if not (-rank <= self.start_dim < rank and -rank <= self.end_dim < rank):
@@ -34,7 +36,7 @@ class Flatten(Module):
             raise ShapeError(
                 f"Flatten: start_dim={self.start_dim} lies after end_dim={self.end_dim} for shape {shape}."
             )
-        return namespace(input).reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+        return xp.reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

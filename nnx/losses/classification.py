@@ -6,7 +6,9 @@ from typing import Any
 
 from ..autodiff import Buffer
 from ..backend import asarray
+from ..functional.checks import check_fraction
 from ..functional.loss import check_reduction, cross_entropy
+from ..layers.checks import integer
 from ..layers.module import Module
 
 
@@ -27,10 +29,9 @@ class CrossEntropyLoss(Module):
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         check_reduction("CrossEntropyLoss", reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"CrossEntropyLoss: expected label_smoothing from 0 to 1, got {label_smoothing!r}.")
+        check_fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
         self.weight: Any = None if weight is None else Buffer(weight if hasattr(weight, "shape") else asarray(weight))
-        self.ignore_index = ignore_index
+        self.ignore_index = integer("CrossEntropyLoss", "ignore_index", ignore_index)
         self.reduction = reduction
         self.label_smoothing = label_smoothing
 

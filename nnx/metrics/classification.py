@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..backend import device
+from ..checks import positive_integer
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
 from .base import BatchMetric, evaluate_once
@@ -58,7 +59,9 @@ class TopKAccuracy(BatchMetric):
     Raises
     ------
     ValueError
-        If `k` is not a positive integer, or on `update`, if it exceeds the number of classes.
+        If `k` is not positive, or on `update`, if it exceeds the number of classes.
+    TypeError
+        If `k` is not an integer.
     ShapeError, DTypeError
         On `update`, if predictions (..., C) and targets (...) do not fit together.
 
@@ -74,10 +77,8 @@ class TopKAccuracy(BatchMetric):
 
     def __init__(self, k: int = 5) -> None:
         super().__init__()
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"TopKAccuracy: expected k to be a positive integer, got {k!r}.")
-        self.k = k
-        self.name = f"top_{k}_accuracy"
+        self.k = positive_integer("TopKAccuracy", "k", k)
+        self.name = f"top_{self.k}_accuracy"
 
     def measure(self, xp: Any, predictions: Any, targets: Any) -> tuple[Any, int]:
         if not is_floating(predictions.dtype):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..checks import boolean
 from ..dtypes import is_complex
 from ..errors import DTypeError
 from .arguments import check_range
@@ -86,13 +87,15 @@ class Adam(Optimizer):
         super().check_options(options)
         label = type(self).__name__
         if not isinstance(options["betas"], (tuple, list)) or len(options["betas"]) != 2:
-            raise ValueError(f"{label}: expected betas to be a pair of numbers, got {options['betas']!r}.")
+            raise TypeError(f"{label}: expected betas to be a pair of numbers, got {options['betas']!r}.")
         for k, beta in enumerate(options["betas"]):
             check_range(label, f"betas[{k}]", beta, 0.0, 1.0)
         check_range(label, "eps", options["eps"], 0.0)
         if not options["eps"]:
             raise ValueError(f"{label}: expected eps to be above 0, got 0: a zero gradient would give NaN.")
         check_range(label, "weight_decay", options["weight_decay"], 0.0)
+        for name in ("amsgrad", "maximize"):
+            boolean(label, name, options[name])
 
     def state_scales(self, options: Mapping[str, Any]) -> tuple[float, ...]:
         beta1, beta2 = options["betas"]

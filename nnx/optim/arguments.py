@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from ..autodiff import Parameter
@@ -97,7 +98,41 @@ def check_lr(label: str, lr: float | Callable[[int], float]) -> None:
 
 def check_range(label: str, name: str, value: Any, low: float, below: float | None = None) -> None:
     """Raise unless low <= value (< below)."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not value >= low or (below is not None and not value < below):
         bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
-        raise ValueError(f"{label}: expected {name} to be {bounds}, got {value!r}.")
+        error = ValueError if number else TypeError
+        raise error(f"{label}: expected {name} to be {bounds}, got {value!r}.")
+
+
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with Python's own numbers: NumPy's promote float32 arrays, and other libraries refuse them."""
+    return {name: _plain(value) for name, value in options.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    if type(value) is bool or type(value) is int or not isinstance(value, Real):
+        return value
+    return float(value)
+
+
+def gradients_by_name(label: str, names: Sequence[str], grads: Any) -> Mapping[str, Any]:
+    """Return gradients that were given by name or in order by name; raise unless there are such parameters."""
+    if not isinstance(grads, Mapping):
+        if not isinstance(grads, Iterable) or isinstance(grads, (str, bytes)) or hasattr(grads, "dtype"):
+            raise TypeError(
+                f"{label}: expected gradients by name, a list of them, or a closure, got {type(grads).__name__}. After "
+                "backward(), call step() without an argument."
+            )
+        grads = list(grads)
+        if len(grads) != len(names):
+            raise ValueError(f"{label}: expected {len(names)} gradients, one per parameter, got {len(grads)}.")
+        return dict(zip(names, grads, strict=True))
+    unknown = [name for name in grads if name not in names]
+    if unknown:
+        raise KeyError(
+            f"{label}: no parameter is named {', '.join(map(repr, unknown))}; the names are {', '.join(names)}."
+        )
+    return grads

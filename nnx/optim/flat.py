@@ -53,9 +53,6 @@ class FlatStorage:
         """Whether its arrays live on the host."""
         return load_backend(self.backend).on_host
 
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "stale": True}  # in a copy, nothing is a view of anything
-
     def new_array(self) -> Any:
         """Return zeros of the storage's layout, e.g. for a state of an optimizer."""
         return self.xp.zeros(self.size, dtype=self.dtype, device=self.device)
@@ -88,9 +85,6 @@ class Alone:
         self.stale = False
         for parameter in parameters:
             parameter.move(parameter.value, None, self)
-
-    def __getstate__(self) -> dict:
-        return {"stale": True}
 
 
 def _itemsize(dtype: Any) -> int:

@@ -7,15 +7,15 @@ per tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..autodiff import Array, Parameter
-from ..backend import get_backend, to_numpy
+from ..backend import get_backend
 from ..dtypes import dtype_name
-from ..errors import WeightsError
-from .arguments import check_group_options, check_lr, grouped
+from .arguments import check_group_options, check_lr, gradients_by_name, grouped, plain_options
 from .flat import Alone, FlatStorage, storages
+from .state import checked_state, like
 
 _FLUSH_EVERY = 50  # steps
 _FLUSH = {"float32": 2.0**-66, "float64": 2.0**-930}  # adding and subtracting it drops what is 1e-7 (1e-16) of it
@@ -41,6 +41,7 @@ class _Flat:
         self.storage = storage
         self.state = state
         self.everything = storage.pieces([True] * len(names), state)
+        # which parameters have a gradient is asked at every step: through properties it would take several times longer
         self.slots = [p._slot for p in storage.parameters]
 
     def named_state(self) -> dict[str, list[Any]]:
@@ -70,10 +71,11 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Any, **options: Any) -> None:
+        options = plain_options(options)
         self.defaults = options
         found = grouped(parameters, type(self).__name__)
         check_group_options(type(self).__name__, found, options)
-        self.groups = [Group(named, {**options, **own}) for named, own in found]
+        self.groups = [Group(named, plain_options({**options, **own})) for named, own in found]
         names = [name for group in self.groups for name in group.names]
         for group in self.groups:
             self.check_options(group.options)
@@ -103,8 +105,15 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step (of the first group)."""
+        """The learning rate of the next step (of the first group). Assign a number or a schedule to set it for all."""
         return self._lr(self.groups[0])
+
+    @lr.setter
+    def lr(self, lr: float | Callable[[int], float]) -> None:
+        check_lr(type(self).__name__, lr)
+        new = plain_options({"lr": lr})
+        for options in (self.defaults, *[group.options for group in self.groups]):
+            options.update(new)
 
     def step(self, grads: Any = None) -> Any:
         """Change the parameters by one step.
@@ -143,7 +152,7 @@ class Optimizer:
         """Forget all gradients."""
         for group in self.groups:
             for parameter in group.parameters:
-                parameter._slot.grad = None
+                parameter.grad = None
 
     def _lr(self, group: Group) -> float:
         lr = group.options["lr"]
@@ -152,17 +161,8 @@ class Optimizer:
     def _take(self, grads: Any) -> None:
         named = {n: p for group in self.groups for n, p in zip(group.names, group.parameters, strict=True)}
         label = f"{type(self).__name__}.step"
-        if not isinstance(grads, Mapping):
-            grads = list(grads)
-            if len(grads) != len(named):
-                raise ValueError(f"{label}: expected {len(named)} gradients, one per parameter, got {len(grads)}.")
-            grads = dict(zip(named, grads, strict=True))
-        unknown = [name for name in grads if name not in named]
-        if unknown:
-            raise KeyError(
-                f"{label}: no parameter is named {', '.join(map(repr, unknown))}; the names are {', '.join(named)}."
-            )
-        raw = {name: g._data if isinstance(g, Array) else g for name, g in grads.items() if g is not None}
+        found = gradients_by_name(label, list(named), grads)
+        raw = {name: g._data if isinstance(g, Array) else g for name, g in found.items() if g is not None}
         for name, g in raw.items():
             named[name].check_grad(g, f"{label}, gradient of {name}")
         for name, parameter in named.items():
@@ -202,10 +202,9 @@ class Optimizer:
         self._steps_of[name] += 1
         p = xp.asarray(parameter.value, copy=True)
         lr, t = self._lr(group), self._steps_of[name]
-        new, state = self.update(xp, p, parameter.grad, self._state[name], group.options, lr, t)
+        new, state = self.update(xp, p, parameter.raw_grad, self._state[name], group.options, lr, t)
         self._state[name] = list(state)
-        parameter._data = new
-        parameter.changed()
+        parameter.value = new
 
     def _flush_subnormals(self) -> None:
         """Set states to zero that are about to become subnormal, such as the mean gradient of a unit that died.
@@ -246,6 +245,8 @@ class Optimizer:
             self._lay_out()
         for group in self.groups:
             if group.options != group.seen:
+                self.check_options(group.options)
+                group.options = plain_options(group.options)
                 self._rescale(group)
                 group.seen = dict(group.options)
 
@@ -270,17 +271,21 @@ class Optimizer:
     def _put_state(self, name: str, arrays: list[Any], new: list[Any]) -> None:
         """Write new values into the state of one parameter."""
         if name in self._state:
-            self._state[name] = [_like(n, a) for n, a in zip(new, arrays, strict=True)]
+            self._state[name] = [like(n, a) for n, a in zip(new, arrays, strict=True)]
         else:
             for array, n in zip(arrays, new, strict=True):
                 if n is not array:
-                    array[...] = _like(n, array)
+                    array[...] = like(n, array)
 
     def _named_state(self) -> dict[str, list[Any]]:
         found = dict(self._state)
         for flat in self._flat:
             found.update(flat.named_state())
         return found
+
+    def __getstate__(self) -> dict:
+        """What a copy needs: the states by name. It lays them out anew, for nothing in a copy is a view of anything."""
+        return {**self.__dict__, "_state": self._named_state(), "_flat": [], "_alone": None}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state by name: ``{"steps": int, "parameters": {name: {"step": int, <state name>: array}}}``."""
@@ -299,46 +304,19 @@ class Optimizer:
         Raises
         ------
         WeightsError
-            Listing every missing, unexpected or misshapen entry.
+            Listing every missing, unexpected or misshapen entry, and every other problem.
         """
         self._ensure_state()
-        if not isinstance(state, Mapping) or not {"steps", "parameters"} <= set(state):
-            raise WeightsError(
-                f"{type(self).__name__}: expected what state_dict() returned, with steps and parameters."
-            )
-        own, entries = self._named_state(), state["parameters"]
-        problems = [f"missing: {name}" for name in own if name not in entries]
-        problems += [f"unexpected: {name}" for name in entries if name not in own]
-        for name, arrays in own.items():
-            if name not in entries:
-                continue
-            found = entries[name]
-            if not isinstance(found.get("step"), int):
-                problems.append(f"{name}, step: expected an integer, got {found.get('step')!r}")
-            for key, array in zip(self.state_names, arrays, strict=True):
-                shape = getattr(found.get(key), "shape", None)
-                if shape is None or tuple(shape) != tuple(array.shape):
-                    got = "nothing" if key not in found else "no array" if shape is None else tuple(shape)
-                    problems.append(f"{name}, {key}: expected shape {tuple(array.shape)}, got {got}")
-            problems += [f"{name}: unexpected {key}" for key in found if key not in ("step", *self.state_names)]
-        if problems:
-            raise WeightsError(
-                f"the state does not fit {type(self).__name__} ({len(problems)} problems, nothing was loaded):\n  "
-                + "\n  ".join(problems)
-            )
-        self.steps = int(state["steps"])
+        own = self._named_state()
+        steps, entries = checked_state(type(self).__name__, own, self.state_names, state)
+        self.steps = steps
         for group in self.groups:
             scales = self.state_scales(group.options)
             for name in group.names:
-                self._steps_of[name] = int(entries[name]["step"])
-                new = [entries[name][key] / scale for key, scale in zip(self.state_names, scales, strict=True)]
-                self._put_state(name, own[name], new)
+                self._steps_of[name], true = entries[name]
+                self._put_state(name, own[name], [array / k for array, k in zip(true, scales, strict=True)])
 
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in self.defaults.items())
         count = sum(len(group.parameters) for group in self.groups)
         return f"{type(self).__name__}({count} parameters, {options})"
-
-
-def _like(array: Any, like: Any) -> Any:
-    return get_backend(like).asarray(to_numpy(array), dtype=like.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..checks import boolean
 from .arguments import check_range
 from .optimizer import Optimizer
 
@@ -72,7 +73,10 @@ class SGD(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         check_range("SGD", "momentum", options["momentum"], 0.0, 1.0)
+        check_range("SGD", "dampening", options["dampening"], 0.0)
         check_range("SGD", "weight_decay", options["weight_decay"], 0.0)
+        for name in ("nesterov", "maximize"):
+            boolean("SGD", name, options[name])
         if options["nesterov"] and (not options["momentum"] or options["dampening"]):
             raise ValueError("SGD: nesterov=True needs a momentum above 0 and dampening=0.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import array_api_compat
 
 from ..autodiff.tree import leaves_of, map_tree
 from ..backend import backend_of_type, device, get_backend, to_numpy
+from ..checks import boolean, positive_integer
 from ..data import ArrayDataset, DataLoader, Dataset, Subset
 from ..dtypes import is_floating
 from ..errors import ShapeError
@@ -80,6 +80,7 @@ class Batches:
         self.where = where
         self.placement = placement
         batch_size = positive_integer(where, "batch_size", batch_size)
+        boolean(where, "shuffle", shuffle)
         self.arrays: tuple[Any, ...] = ()
         if isinstance(x, DataLoader):
             _refuse_targets(where, x, y)
@@ -172,8 +173,14 @@ def as_dataset(where: str, x: Any, y: Any) -> Dataset:
             f"{where}: expected x as an array, a Dataset or a DataLoader, got {type(x).__name__}; use nnx.asarray(x) "
             "for numbers."
         )
+    if isinstance(x, list) and x and isinstance(x[0], list) and all(map(_is_number, leaves_of(x[0]))):
+        raise TypeError(f"{where}: expected x as an array, got a list of lists of numbers; use nnx.asarray(x).")
     _refuse_targets(where, x, y)
     return x
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, complex))
 
 
 def _refuse_targets(where: str, x: Any, y: Any) -> None:
@@ -222,6 +229,29 @@ def samples_in(batch: Any) -> int:
     return leaves[0].shape[0] if leaves else len(batch)
 
 
+def check_axes(where: str, batch: Any, ndim: int | None) -> None:
+    """Raise if a batch has fewer axes than those of training had: one sample then passes for a batch of its parts."""
+    if ndim is not None and getattr(batch, "ndim", ndim) < ndim:
+        shape = tuple(batch.shape)
+        raise ShapeError(
+            f"{where}: expected batches with {ndim} axes (N, ...), as in fit, got shape {shape}. For one sample write "
+            "x[None, ...]."
+        )
+
+
+def check_outputs(where: str, batch: Any, outputs: Any) -> None:
+    """Raise unless the outputs for an array of samples are one per sample."""
+    samples = batch.shape[0]
+    for output in leaves_of(outputs):
+        shape = tuple(getattr(output, "shape", ()))
+        if not shape or shape[0] != samples:
+            raise ShapeError(
+                f"{where}: expected outputs of shape ({samples}, ...), one per sample, got {shape} for inputs "
+                f"{tuple(batch.shape)}. If that is one sample, write x[None, ...]; if not, return from forward only "
+                "what belongs to the samples, with their axis first."
+            )
+
+
 def like(array: Any, outputs: Any) -> Any:
     """Return outputs as the kind of array that `array` is, on its device."""
     wanted = backend_of_type(array)
@@ -232,14 +262,3 @@ def like(array: Any, outputs: Any) -> Any:
         return wanted.asarray(to_numpy(value), device=device(array))
 
     return map_tree(convert, outputs)
-
-
-def positive_integer(where: str, name: str, value: Any) -> int:
-    """Return a positive integer, or raise an error that names the argument."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{where}: expected {name} to be a positive integer, got {value!r}.")
-    return number

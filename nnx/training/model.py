@@ -12,15 +12,25 @@ from .. import optim
 from ..autodiff import Array, record, stop_gradient
 from ..autodiff.namespace import namespace
 from ..autodiff.tree import fill_tree, leaves_of
+from ..checks import positive_integer
 from ..errors import NonFiniteLossError, ShapeError
 from ..io import load_weights, save_weights
 from ..layers import Module
 from ..metrics import DeviceLog, Metric, get_metric
 from .diagnosis import find_cause
 from .history import History, format_value
-from .inputs import Batches, Placement, like, positive_integer, require_targets, samples_in, split_last
+from .inputs import (
+    Batches,
+    Placement,
+    check_axes,
+    check_outputs,
+    like,
+    require_targets,
+    samples_in,
+    split_last,
+)
 from .modes import evaluation_mode, training_mode
-from .names import get_loss, get_optimizer
+from .names import check_optimizer, get_loss, get_optimizer
 from .progress import Progress
 
 
@@ -84,6 +94,7 @@ class Model:
         if len(set(names)) < len(names):
             raise ValueError(f"Model: expected metrics of different names, none of them 'loss', got {names[1:]}.")
         self.history = self._new_history()
+        self._input_ndim: int | None = None  # of the batches that it was fitted on
 
     def _new_history(self) -> History:
         return History({metric.name for metric in self.metrics if metric.higher_is_better})
@@ -148,6 +159,7 @@ class Model:
             raise ValueError("Model.fit: the network has no trainable parameters; call net.unfreeze() if it is frozen.")
         if self.optimizer is None:
             self.optimizer = optim.Adam(self.net)
+        check_optimizer("Model.fit", self.optimizer, self.net)
         self.optimizer.zero_grad()  # gradients of an earlier backward() are not for the first step
         self.history = self._new_history()
         progress = Progress(verbose, epochs)
@@ -212,6 +224,7 @@ class Model:
             raise
         if not counts:
             raise ValueError("Model.fit: expected at least one batch, got none.")
+        self._input_ndim = getattr(x, "ndim", None)
         losses = log.read()
         for step, loss in enumerate(losses, start=1):
             if not math.isfinite(loss):
@@ -296,8 +309,12 @@ class Model:
         placement = Placement(self.net)
         parts: list[Any] = []
         with evaluation_mode(self.net):
-            for batch in Batches("Model.predict", x, None, placement, batch_size).inputs():
+            batches = Batches("Model.predict", x, None, placement, batch_size)
+            for batch in batches.inputs():
+                check_axes("Model.predict", batch, self._input_ndim)
                 outputs = stop_gradient(self.net(placement.place(batch)))
+                if batches.arrays:  # else only the loader knows what belongs to a sample
+                    check_outputs("Model.predict", batch, outputs)
                 parts.append(like(_first_array(batch), outputs))
         if not parts:
             raise ValueError("Model.predict: expected at least one batch, got none.")

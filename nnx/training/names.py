@@ -51,6 +51,28 @@ def get_optimizer(optimizer: Any, net: Module) -> optim.Optimizer:
     return made
 
 
+def check_optimizer(where: str, optimizer: Any, net: Module) -> None:
+    """Raise unless an optimizer has every trainable parameter of a network: the others would silently never learn."""
+    if not isinstance(optimizer, optim.Optimizer):
+        return  # of someone else's making; what it changes is its own affair
+    known = {parameter for group in optimizer.groups for parameter in group.parameters}
+    trainable = {name: parameter for name, parameter in net.named_parameters() if parameter.trainable}
+    missing = [name for name, parameter in trainable.items() if parameter not in known]
+    if not missing:
+        return
+    anew = f"make the optimizer anew: model.optimizer = nnx.optim.{type(optimizer).__name__}(model.net, ...)"
+    if len(missing) == len(trainable):
+        raise ValueError(
+            f"{where}: the optimizer has none of the trainable parameters of the network, as if it had been made for "
+            f"another one. To train this one, {anew}."
+        )
+    raise ValueError(
+        f"{where}: the optimizer lacks {len(missing)} of {len(trainable)} trainable parameters of the network: "
+        f"{', '.join(missing)}. If they are new, {anew}. If they shall stay as they are, freeze them, e.g. "
+        f"model.net.parameter({missing[0]!r}).trainable = False."
+    )
+
+
 def _lookup(kind: str, name: str, table: dict[str, Callable], alternative: str) -> Callable:
     if name not in table:
         known = ", ".join(map(repr, table))

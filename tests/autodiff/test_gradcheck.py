@@ -107,3 +107,9 @@ def test_nested_arguments_and_results():
 
 def test_a_function_that_returns_a_constant_passes():
     nnx.check_grads(lambda x: np.zeros(2), (X,), order=2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "int64"])
+def test_too_little_precision_is_not_called_a_kink(xp_backend, dtype):
+    with pytest.raises(nnx.errors.DTypeError, match=rf"expected arrays of float64 or complex128, got {dtype}.*Cast it"):
+        nnx.check_grads(lambda x: x * x, ({"x": xp_backend.array([1.0, 2.0], dtype)},))

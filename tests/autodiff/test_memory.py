@@ -95,7 +95,7 @@ def _create_graph_step(p):
     x = nnx.variable(p.value)
     (np.sum(x**3)).backward(create_graph=True)
     assert x.grad.tracked
-    x._node.saved[0].grad = None  # as x.grad is what x's own node holds on to
+    x.grad = None  # as that is what x's own node holds on to
 
 
 def _in_place_step(p):

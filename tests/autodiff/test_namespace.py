@@ -315,3 +315,46 @@ def test_threads_share_the_rules():
     for t in threads:
         t.join()
     assert sorted(results) == [k * 2.0 ** (k - 1) for k in range(1, 9)]
+
+
+# ------------------------------------------------------------------ creation from tracked numbers
+
+
+def test_creation_functions_keep_the_gradient(xp_backend):
+    xp, x = xp_backend.ns, xp_backend.array([0.5, 2.0])
+    weights = xp_backend.array([1.0, 2.0, 4.0])
+    float32 = xp_backend.xp.float32
+    functions = (
+        lambda xp, x, w: xp.full((2, 3), x[0] ** 2) * w,
+        lambda xp, x, w: xp.full_like(w, x[1] ** 2),
+        lambda xp, x, w: xp.full_like(x, x[1]) * x,
+        lambda xp, x, w: xp.full_like(x, 3.0) * x,
+        lambda xp, x, w: xp.linspace(x[0], x[1], 3) ** 2,
+        lambda xp, x, w: xp.linspace(x[0], x[1] ** 2, 3, endpoint=False) * w,
+        lambda xp, x, w: xp.linspace(1.0, x[1], 3) * w,
+        lambda xp, x, w: xp.linspace(x[0], 7, 1),
+    )
+    plain = nnx.differentiable(np), nnx.to_numpy(x), nnx.to_numpy(weights)
+    for f in functions:  # a library may want numbers where nothing is tracked, so NumPy is the measure
+        nnx.check_grads(lambda x, f=f: f(plain[0], x, plain[2]), (plain[1],))
+        found = nnx.grad(lambda x, f=f: xp.sum(f(xp, x, weights)))(x)
+        assert_close(found, nnx.grad(lambda x, f=f: np.sum(f(plain[0], x, plain[2])))(plain[1]))
+    v = nnx.variable(x)
+    assert xp.full((2,), v[0], dtype=float32).dtype == float32
+    assert xp.linspace(v[0], v[1], 3, dtype=float32).dtype == float32
+    assert not xp.full_like(v, 1.0).tracked
+    for start, stop, num, endpoint in (
+        (0.1, 0.7, 7, True),
+        (-1.0, 3.0, 5, False),
+        (0.3, 0.9, 2, True),
+        (0.1, 1.0, 0, True),
+    ):
+        ends = nnx.variable(xp_backend.array([start, stop]))
+        values = xp.linspace(ends[0], ends[1], num, endpoint=endpoint)
+        assert values.tracked
+        assert_close(nnx.stop_gradient(values), np.linspace(start, stop, num, endpoint=endpoint))
+        if endpoint and num > 1:
+            assert float(values[num - 1]) == stop
+    with pytest.raises(NotImplementedError, match="arange has no derivative rule"):
+        xp.arange(v[0], v[1])
+    assert_close(nnx.stop_gradient(xp.arange(2.0, 5.0)), np.arange(2.0, 5.0))

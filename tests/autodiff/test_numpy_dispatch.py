@@ -80,6 +80,22 @@ CALLS = {
     "tril": lambda x: np.tril(x) + np.triu(x, k=1) ** 2,
     "take": lambda x: np.take(x, np.asarray([0, 2, 0]), axis=1) ** 2,
     "take_along_axis": lambda x: np.take_along_axis(x, np.asarray([[0, 1], [1, 1], [3, 0]]), axis=1) ** 2,
+    "concatenate flat": lambda x: np.concatenate([x, x * x], axis=None),
+    "concat flat": lambda x: np.concat([x, x * x], None),
+    "concatenate lists": lambda x: np.concatenate([x[0, :], [1.0, 2.0]]),
+    "vstack vectors": lambda x: np.vstack([x[0, :], x[1, :], np.ones(4), x]) ** 2,
+    "hstack vectors": lambda x: np.hstack([x[0, :], x[1, 0], 3.0]) ** 2,
+    "sort flat": lambda x: np.sort(x, axis=None) * np.arange(12.0) + np.sort(x, None),
+    "take flat": lambda x: np.take(x, np.asarray([[0, 5], [11, 5]])) ** 2 + np.take(x, 3, axis=None),
+    "take number": lambda x: np.take(x, 1, axis=-1) ** 2 * np.take(x, [0, 1, 1], axis=0)[:, 0],
+    "take_along_axis flat": lambda x: np.take_along_axis(x, np.asarray([0, 7]), None) ** 2,
+    "tile number": lambda x: np.tile(x, 2) ** 2,
+    "tile array": lambda x: np.tile(x, np.asarray([2, 1, 2])) ** 2,
+    "copy": lambda x: np.copy(x) ** 2,
+    "flip roll flat": lambda x: np.flip(x, axis=None) * np.roll(x, 1, axis=None),
+    "sums over None": lambda x: np.sum(x, axis=None) * np.max(x, axis=None) + np.cumsum(x, axis=None),
+    "tensordot axis": lambda x: np.tensordot(x, x, axes=(0, 0)) + np.tensordot(x, x, axes=(0, [0])),
+    "dot list": lambda x: np.dot([1.0, 2.0, 3.0], x),
     "astype": lambda x: np.astype(x, np.complex128) * 1j,
     # choices
     "where": lambda x: np.where(x > 0, x * x, -x),
@@ -100,6 +116,35 @@ CALLS = {
     "raw left": lambda x: np.ones((2, 3)) @ x,
     "scalar left": lambda x: np.float64(2.0) * x - np.float64(1.0),
 }
+
+
+SINGLE = {  # what else has NumPy's dtype, shape and value
+    "dot number": lambda x: np.dot(x, 2.0),
+    "dot": lambda x: np.dot(x, x.T),
+    "float_power": lambda x: np.float_power(np.abs(x), 2),
+    "power": lambda x: np.power(x, 2),
+    "hstack number": lambda x: np.hstack([x[0, :], 1.0]),
+    "argsort flat": lambda x: np.argsort(x, axis=None),
+    "argsort": lambda x: np.argsort(x, 0),
+    "argmax": lambda x: np.argmax(x, axis=None),
+    "argmin": lambda x: np.argmin(x, 0, keepdims=True),
+    "all": lambda x: np.all(x > 0, axis=None) | np.any(x > 0),
+    "copy": lambda x: np.copy(x > 0),
+    "linspace": lambda x: np.linspace(x[0, 0], x[1, 1], 5),
+    "full_like": lambda x: np.full_like(x, 3.0),
+}
+
+
+@pytest.mark.parametrize("f", [*CALLS.values(), *SINGLE.values()], ids=[*CALLS, *(f"single {k}" for k in SINGLE)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_shapes_and_dtypes_are_those_of_numpy(f, dtype):
+    x = np.asarray(X, dtype)
+    expected = f(x)
+    for given in (nnx.variable(x), nnx.differentiable(np).asarray(x)):
+        found = nnx.stop_gradient(f(given))
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype == "float32" else 1e-12)
 
 
 def check(f, *args):
@@ -226,6 +271,8 @@ def _refused():
         lambda x: np.modf(x),
         lambda x: np.divmod(x, 2.0),
         lambda x: np.linalg.lstsq(x, x),
+        lambda x: np.linalg.qr(x, mode="r"),
+        lambda x: np.copy(x, order="F"),
         lambda x: np.concatenate([x, x], out=out),
         lambda x: np.sort(x, kind="stable"),
         lambda x: np.reshape(x, (2, 6), order="F"),

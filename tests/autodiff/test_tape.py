@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import threading
 
 import numpy as np
@@ -111,9 +113,45 @@ def test_create_graph(xp_backend):
     y = nnx.variable(xp_backend.array(2.0))
     (y**3).backward(create_graph=True)
     slope = y.grad
-    y._node.saved[0].grad = None
+    y.grad = None
     slope.backward()
     assert_close(y.grad, np.asarray(12.0))
+
+
+def test_only_a_variable_has_a_gradient_to_drop(xp_backend):
+    x = nnx.variable(xp_backend.array(2.0))
+    (x * x).backward()
+    with pytest.raises(TypeError, match="grad: expected None, to drop the gradient of a variable"):
+        x.grad = xp_backend.array(1.0)
+    x.grad = None
+    assert x.grad is None
+    with pytest.raises(TypeError, match="expected None"):
+        (x * x).grad = None
+
+
+def test_create_graph_after_an_optimizer_has_stepped(xp_backend):
+    """The gradient keeps its graph, and the optimizer finds its values in the flat storage."""
+    xp = xp_backend.ns
+    kept, plain = (xp_backend.parameter([1.0, 2.0]) for _ in range(2))
+    optimizers = [nnx.optim.SGD([p], lr=0.1) for p in (kept, plain)]
+    for step in range(3):  # the optimizer lays out its storage at the first step, after the first backward pass
+        for p, optimizer in zip((kept, plain), optimizers, strict=True):
+            for turn in range(2):
+                with nnx.record():
+                    loss = xp.sum(p.read() ** 3)
+                if p is kept and (step, turn) != (2, 1):
+                    loss.backward(create_graph=True)
+                    assert p.grad.tracked
+                else:  # recorded and not recorded ones add up
+                    loss.backward()
+            assert_close(nnx.stop_gradient(p.grad), nnx.to_numpy(p.value) ** 2 * 6.0)
+            if xp_backend.backend.writable:
+                assert not isinstance(p._slot.raw_grad, nnx.Array)
+                optimizer.step()
+            else:
+                p.value = p.value - 0.1 * nnx.stop_gradient(p.grad)
+            optimizer.zero_grad()
+    assert_close(kept.value, nnx.to_numpy(plain.value))
 
 
 def test_stale_parameters_are_noticed(xp_backend):
@@ -296,3 +334,24 @@ def test_two_threads_do_not_disturb_each_other():
     for t in threads:
         t.join(30)
     assert errors == []
+
+
+# ------------------------------------------------------------------ copies
+
+
+def test_copies_of_arrays(xp_backend):
+    v = nnx.variable(xp_backend.array([1.0, 2.0]))
+    for tracked in (v, v * 2.0):
+        for act in (copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match=r"tracked array cannot be copied .*nnx\.stop_gradient.*nnx\.to_numpy"):
+                act(tracked)
+    twin = copy.copy(v)
+    twin[0] = 5.0
+    xp_backend.ns.sum(twin * v).backward()
+    assert_close(v.grad, np.asarray([5.0, 4.0]))
+    plain = xp_backend.ns.asarray(xp_backend.array([1.0, 2.0]))
+    for copied in (copy.deepcopy(plain), copy.copy(plain), pickle.loads(pickle.dumps(plain))):
+        assert type(copied) is type(plain)
+        assert not copied.tracked
+        assert_close(nnx.stop_gradient(copied), np.asarray([1.0, 2.0]))
+    assert copy.deepcopy(plain)._data is not plain._data

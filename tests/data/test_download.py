@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nnx.data.datasets import fetch
-from nnx.data.datasets.download import cache_directory, directory_of
+from nnx.data.datasets.download import cache_directory, directories
 from nnx.errors import DataFileError
 
 CONTENT = bytes(range(256)) * 3000  # several chunks
@@ -133,12 +133,7 @@ def test_where_files_are_looked_for(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_directory() == tmp_path / "home" / ".cache" / "nnx"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert directory_of("f", "mnist") == tmp_path / "xdg" / "nnx" / "mnist"
-
+    assert directories("mnist") == [tmp_path / "xdg" / "nnx" / "mnist"]
     monkeypatch.setenv("NNX_DATA", str(tmp_path / "shared"))
-    assert directory_of("f", "mnist") == tmp_path / "xdg" / "nnx" / "mnist"
-    (tmp_path / "shared" / "mnist").mkdir(parents=True)
-    (tmp_path / "shared" / "mnist" / "f").touch()
-    assert directory_of("f", "mnist") == tmp_path / "shared" / "mnist"
-    assert directory_of("g", "mnist") == tmp_path / "xdg" / "nnx" / "mnist"
-    assert directory_of("f", "mnist", tmp_path / "mine") == tmp_path / "mine" / "mnist"
+    assert directories("mnist") == [tmp_path / "shared" / "mnist", tmp_path / "xdg" / "nnx" / "mnist"]
+    assert directories("mnist", tmp_path / "mine") == [tmp_path / "mine" / "mnist"]

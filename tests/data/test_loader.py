@@ -212,14 +212,31 @@ def test_ragged_items_are_named_by_their_place_in_the_dataset():
         ),
         ({"dataset": (X, Y)}, TypeError, r"got tuple. Put arrays together with ArrayDataset\(x, y\)"),
         ({"dataset": iter([1])}, TypeError, "expected a dataset .*got list_iterator"),
-        ({"batch_size": 0}, ValueError, "expected batch_size >= 1, got 0"),
-        ({"batch_size": -4}, ValueError, "expected batch_size >= 1, got -4"),
-        ({"batch_size": 2.0}, TypeError, "expected an integer for batch_size, got float"),
-        ({"batch_size": None}, TypeError, "expected an integer for batch_size, got NoneType"),
-        ({"prefetch": -1}, ValueError, "expected prefetch >= 0, got -1"),
+        ({"batch_size": 0}, ValueError, "^DataLoader: expected batch_size to be a positive integer, got 0"),
+        ({"batch_size": -4}, ValueError, "expected batch_size to be a positive integer, got -4"),
+        ({"batch_size": 2.0}, TypeError, "expected batch_size to be a positive integer, got 2.0"),
+        ({"batch_size": None}, TypeError, "expected batch_size to be a positive integer, got None"),
+        ({"prefetch": -1}, ValueError, "expected prefetch to be a non-negative integer, got -1"),
+        ({"prefetch": True}, TypeError, "expected prefetch to be a non-negative integer, got True"),
+        ({"seed": "a"}, TypeError, "^DataLoader: expected seed to be a non-negative integer, got 'a'"),
+        ({"seed": -1}, ValueError, "^DataLoader: expected seed to be a non-negative integer, got -1"),
+        ({"shuffle": "yes"}, TypeError, "^DataLoader: expected shuffle to be True or False, got 'yes'"),
+        ({"drop_last": 1}, TypeError, "^DataLoader: expected drop_last to be True or False, got 1"),
+        (
+            {"collate_fn": 3},
+            TypeError,
+            "^DataLoader: expected collate_fn to be a function of a list of items, got 3. Leave it out to stack",
+        ),
         ({"batch_size": 21, "drop_last": True}, ValueError, "leaves no batch of 20 items with batch_size=21"),
     ],
 )
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         DataLoader(**{"dataset": DATASET, **arguments})
+
+
+def test_it_says_what_it_loads():
+    assert repr(DataLoader(DATASET, batch_size=8, shuffle=True)) == (
+        "DataLoader(ArrayDataset of 20, batch_size=8, shuffle=True)"
+    )
+    assert repr(DataLoader([1, 2, 3], 2, drop_last=True)) == "DataLoader(list of 3, batch_size=2, drop_last=True)"

@@ -25,15 +25,17 @@ def packed(array):
     return gzip.compress(header + array.tobytes(), mtime=0)
 
 
+def stamp(content):
+    return len(content), hashlib.sha256(content).hexdigest()
+
+
 CONTENTS = dict(zip(NAMES, (packed(IMAGES), packed(LABELS)), strict=True))
 
 
 @pytest.fixture
 def tiny(web, tmp_path, monkeypatch):
     """The test split of MNIST, three images long, on the local server; an empty cache; no NNX_DATA."""
-    files = tuple(
-        module._File(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in CONTENTS.items()
-    )
+    files = tuple(module._File(name, *stamp(c), *stamp(gzip.decompress(c))) for name, c in CONTENTS.items())
     mirrors = (web.url("/dead/"), web.url("/live/"))
     monkeypatch.setattr(module, "_MNIST", module._Collection("mnist", mirrors, {"test": files}))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -87,6 +89,50 @@ def test_a_damaged_file_under_nnx_data_is_left_alone(tiny, web, monkeypatch):
     assert web.requests == []
 
 
+def unpacked(directory, names=NAMES):
+    directory.mkdir(parents=True)
+    for name in names:
+        (directory / name.removesuffix(".gz")).write_bytes(gzip.decompress(CONTENTS[name]))
+    return directory
+
+
+@pytest.mark.parametrize("where", ["shared", "cache", "root"])
+def test_files_that_someone_has_unpacked_are_used(tiny, web, monkeypatch, where):
+    folder = {"shared": "shared/mnist", "cache": "cache/nnx/mnist", "root": "root/mnist"}[where]
+    unpacked(tiny / folder)
+    if where == "shared":
+        monkeypatch.setenv("NNX_DATA", str(tiny / "shared"))
+    images, labels = mnist("test", root=tiny / "root" if where == "root" else None)
+    np.testing.assert_array_equal(images[..., 0], (IMAGES / 255).astype(np.float32))
+    assert labels.tolist() == [5, 0, 9]
+    assert web.requests == []
+
+
+def test_nnx_data_comes_first_also_unpacked_and_in_part(tiny, web, monkeypatch):
+    unpacked(tiny / "shared" / "mnist", NAMES[:1])
+    put(tiny / "cache" / "nnx" / "mnist", **{NAMES[0]: b"damaged, and not looked at"})
+    monkeypatch.setenv("NNX_DATA", str(tiny / "shared"))
+    assert mnist("test")[1].tolist() == [5, 0, 9]
+    assert web.requests == []
+
+
+def test_a_damaged_unpacked_file_is_refused(tiny, web, monkeypatch):
+    path = unpacked(tiny / "shared" / "mnist") / NAMES[1].removesuffix(".gz")
+    monkeypatch.setenv("NNX_DATA", str(tiny / "shared"))
+    whole = path.read_bytes()
+    for content, problem in (
+        (whole[:-1], rf"expected {len(whole)} bytes, got {len(whole) - 1}"),
+        (whole[:-1] + b"\1", "expected SHA-256"),
+        (CONTENTS[NAMES[1]], f"expected {len(whole)} bytes"),  # compressed under the name of an unpacked one
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataFileError, match=problem) as caught:
+            mnist("test")
+        assert str(path) in str(caught.value)
+        assert path.read_bytes() == content
+    assert web.requests == []
+
+
 def test_a_truncated_file_in_the_cache_is_not_used(tiny, web):
     put(tiny / "cache" / "nnx" / "mnist", **{NAMES[0]: CONTENTS[NAMES[0]][:-5]})
     size = len(CONTENTS[NAMES[0]])
@@ -129,6 +175,10 @@ def test_the_real_files(load, split):
     if not root or not (Path(root) / load.__name__).is_dir():
         pytest.skip(f"no {load.__name__} under NNX_DATA")
     images, labels = load(split, root=root, download=False)
+    for file in getattr(module, f"_{load.__name__.upper()}").splits[split]:
+        packed_file = Path(root) / load.__name__ / file.name
+        if packed_file.exists():
+            assert stamp(gzip.decompress(packed_file.read_bytes())) == (file.plain_size, file.plain_sha256)
     first, counts = REAL[load, split]
     assert images.shape == (sum(counts), 28, 28, 1)
     assert labels[:5].tolist() == first

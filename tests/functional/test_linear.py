@@ -68,6 +68,18 @@ def test_dtypes_that_do_not_fit(xp_backend: Any) -> None:
         linear(x, w, xp_backend.array(np.zeros(2)))
 
 
+def test_what_is_no_array(xp_backend: Any) -> None:
+    x, w = (xp_backend.array(np.zeros(s), "float32") for s in ((1, 3), (2, 3)))
+    with pytest.raises(
+        TypeError, match=r"linear: expected weight to be an array, got list; use nnx\.asarray\(weight\)"
+    ):
+        linear(x, [[1.0]])
+    with pytest.raises(TypeError, match=r"linear: expected bias to be an array, got float; use nnx\.asarray\(bias\)"):
+        linear(x, w, 1.0)
+
+
 def test_two_backends() -> None:
     with pytest.raises(MixedBackendsError, match="linear: expected arrays of one backend, got"):
         linear(np.ones((1, 2)), nnx.asarray(np.ones((2, 2)), backend="strict"))
+    with pytest.raises(MixedBackendsError, match="linear: expected arrays of one backend, got"):
+        linear(nnx.asarray(np.ones((1, 2)), backend="strict"), np.ones((2, 2)))

@@ -241,5 +241,23 @@ def test_what_mse_loss_refuses(xp_backend: Any) -> None:
     with pytest.raises(ValueError, match="mse_loss: expected reduction="):
         mse_loss(x, x, "average")
     if xp_backend.label == "strict":
-        with pytest.raises(MixedBackendsError):
+        with pytest.raises(
+            MixedBackendsError, match=r"^mse_loss: expected arrays of one backend, got strict .* and numpy"
+        ):
             mse_loss(x, np.zeros((3, 1), "f4"))
+
+
+def test_cross_entropy_names_itself_when_two_backends_meet() -> None:
+    x, y = np.zeros((2, 3)), np.zeros(2, "int64")
+    with pytest.raises(MixedBackendsError, match=r"^cross_entropy: expected arrays of one backend, got"):
+        cross_entropy(nnx.asarray(x, backend="strict"), y)
+    with pytest.raises(MixedBackendsError, match=r"^cross_entropy: expected arrays of one backend, got"):
+        cross_entropy(x, nnx.asarray(y, backend="strict"))
+
+
+def test_losses_name_the_byte_order() -> None:
+    x, foreign = np.zeros((2, 3)), np.zeros((2, 3), np.dtype("f8").newbyteorder())
+    for loss, wrong, args in ((mse_loss, "target", (x, foreign)), (cross_entropy, "input", (foreign, x))):
+        text = rf"foreign byte order.* Convert the {wrong}: x\.astype\(x\.dtype\.newbyteorder\(\"=\"\)\)\.$"
+        with pytest.raises(DTypeError, match=text):
+            loss(*args)

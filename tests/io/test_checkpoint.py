@@ -128,6 +128,34 @@ def test_saving_needs_an_existing_folder_and_a_file_name(tmp_path):
         nnx.save_weights(Net(), tmp_path)
 
 
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(tmp_path, monkeypatch):
+    def refuse(self, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(tmp_path), "touch", refuse)
+    with pytest.raises(PermissionError, match="save_weights: Permission denied") as caught:
+        nnx.save_weights(Net(), tmp_path / "net.safetensors")
+    assert caught.value.filename == str(tmp_path / "net.safetensors")
+    assert ".tmp" not in str(caught.value)
+
+
+def test_the_longest_file_name_will_do(tmp_path):
+    path = tmp_path / ("n" * 255)
+    nnx.save_weights(Net(), path)
+    nnx.load_weights(Net(), path)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("function", [nnx.save_weights, nnx.load_weights])
+def test_what_is_no_module_is_refused(function, path):
+    name = function.__name__
+    with pytest.raises(TypeError, match=rf"^{name}: expected a Module, got Model\. Write model\.{name}\(path\)\.$"):
+        function(nnx.Model(Net()), path)
+    with pytest.raises(TypeError, match=rf"^{name}: expected a Module, got list\. Write nnx\.{name}\(module, path\)"):
+        function([1], path)
+    assert not path.exists()
+
+
 def test_a_dtype_that_the_format_does_not_have(path):
     class Odd(nnx.Module):
         def __init__(self):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nnx
-from nnx.errors import DTypeError, ShapeError
+from nnx.errors import DTypeError, MixedBackendsError, ShapeError
 
 
 def test_linear_starts_as_torch_does() -> None:
@@ -69,10 +70,10 @@ def test_linear_names_itself_and_the_fix(xp_backend: Any, recording: bool) -> No
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: nnx.Linear(0, 2), ValueError, "Linear: expected in_features to be at least 1, got 0."),
-        (lambda: nnx.Linear(2, -1), ValueError, "Linear: expected out_features to be at least 1, got -1."),
-        (lambda: nnx.Linear(2.0, 2), TypeError, "Linear: expected an integer in_features, got 2.0."),
-        (lambda: nnx.Linear(2, True), TypeError, "Linear: expected an integer out_features, got True."),
+        (lambda: nnx.Linear(0, 2), ValueError, "Linear: expected in_features to be a positive integer, got 0."),
+        (lambda: nnx.Linear(2, -1), ValueError, "Linear: expected out_features to be a positive integer, got -1."),
+        (lambda: nnx.Linear(2.0, 2), TypeError, "Linear: expected in_features to be a positive integer, got 2.0."),
+        (lambda: nnx.Linear(2, True), TypeError, "Linear: expected out_features to be a positive integer, got True."),
         (
             lambda: nnx.Sequential(nnx.ReLU),
             TypeError,
@@ -87,6 +88,40 @@ def test_linear_names_itself_and_the_fix(xp_backend: Any, recording: bool) -> No
         (lambda: nnx.ModuleDict({"": nnx.ReLU()}), KeyError, "ModuleDict: '' cannot name a module"),
         (lambda: nnx.ModuleDict({"forward": nnx.ReLU()}), KeyError, "ModuleDict: 'forward' cannot name a module"),
         (lambda: nnx.ModuleDict({"training": nnx.ReLU()}), KeyError, "ModuleDict: 'training' cannot name a module"),
+        (lambda: nnx.ModuleList(3), TypeError, "ModuleList: expected an iterable of modules, got int; pass [module]."),
+        (
+            lambda: nnx.Sequential(nnx.ReLU()).append(abs),
+            TypeError,
+            "Sequential: expected a Module, got builtin_function_or_method.",
+        ),
+        (
+            lambda: nnx.ModuleList([nnx.ReLU()]).__setitem__(slice(0, 1), nnx.ReLU()),
+            TypeError,
+            "ModuleList: expected an integer as index to assign to, got slice(0, 1, None).",
+        ),
+        (lambda: nnx.Dropout("a"), TypeError, "Dropout: expected a probability p from 0 to 1, got 'a'."),
+        (lambda: nnx.Dropout(1.5), ValueError, "Dropout: expected a probability p from 0 to 1, got 1.5."),
+        (lambda: nnx.Flatten("a"), TypeError, "Flatten: expected start_dim to be an integer, got 'a'."),
+        (lambda: nnx.Flatten(1, 2.0), TypeError, "Flatten: expected end_dim to be an integer, got 2.0."),
+        (lambda: nnx.Flatten()([1]), TypeError, "Flatten: expected input to be an array, got list; use nnx.asarray("),
+        (
+            lambda: nnx.Linear(2, 2)([[1.0, 2.0]]),
+            TypeError,
+            "Linear(2, 2): expected input to be an array, got list; use nnx.asarray(input).",
+        ),
+        (
+            lambda: nnx.Linear(2, 2, dtype="foo"),
+            DTypeError,
+            "Linear: expected a floating-point dtype, such as 'float32', got 'foo'.",
+        ),
+        (lambda: nnx.Linear(2, 2, dtype=np.int32), DTypeError, "Linear: expected a floating-point dtype, such as"),
+        (lambda: nnx.Linear(2, 2, dtype=["float32"]), DTypeError, "Linear: expected a floating-point dtype, such as"),
+        (
+            lambda: nnx.Linear(2, 2, dtype="bfloat16"),
+            DTypeError,
+            "Linear: backend 'numpy' has no dtype 'bfloat16'; use 'float32' or another backend.",
+        ),
+        (lambda: nnx.init.zeros((2,), "foo"), DTypeError, "init: expected a floating-point dtype, such as 'float32'"),
         (lambda: nnx.ModuleDict()["a"], KeyError, "'a'; the keys are none"),
     ],
 )
@@ -94,6 +129,35 @@ def test_wrong_arguments(make: Callable, error: type[Exception], text: str) -> N
     with pytest.raises(error) as caught:
         make()
     assert text in str(caught.value.args[0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64")], ids=repr)
+def test_a_dtype_may_be_a_name_or_an_object(xp_backend: Any, dtype: Any) -> None:
+    layer = nnx.Linear(2, 2, dtype=dtype)
+    assert layer.weight.dtype == layer.bias.dtype == xp_backend.xp.float64
+
+
+@pytest.mark.parametrize("recording", [False, True])
+def test_linear_names_itself_when_two_backends_meet(recording: bool) -> None:
+    x = np.ones((1, 3), "f4")
+    text = r"^Linear\(3, 2\): expected arrays of one backend, got strict .* numpy .*nnx\.asarray\(x, backend='strict'\)"
+    layer = nnx.Linear(3, 2).to("strict")
+    with nnx.record() if recording else nullcontext(), pytest.raises(MixedBackendsError, match=text):
+        layer(x)
+
+
+def test_linear_names_the_byte_order() -> None:
+    foreign = np.dtype("f4").newbyteorder()
+    layer, x = nnx.Linear(3, 2), np.ones((1, 3), foreign)
+    with pytest.raises(DTypeError) as caught:
+        layer(x)
+    assert str(caught.value) == (
+        "Linear(3, 2): expected input of dtype float32 (the machine's byte order), that of the weight, got float32 "
+        '(foreign byte order). Convert the input: x.astype(x.dtype.newbyteorder("=")).'
+    )
+    assert layer(x.astype(x.dtype.newbyteorder("="))).shape == (1, 2)
+    layer.weight = np.ones((2, 3), foreign)  # parameters keep theirs
+    assert layer.weight.dtype == np.float32
 
 
 def test_a_numpy_integer_is_a_size() -> None:
@@ -145,6 +209,52 @@ def test_module_list() -> None:
         layers[3] = a
     with pytest.raises(NotImplementedError, match="ModuleList does not define forward"):
         layers(1)
+
+
+def listing(kind: type, *modules: nnx.Module) -> Any:
+    return kind(*modules) if kind is nnx.Sequential else kind(modules)
+
+
+@pytest.mark.parametrize("kind", [nnx.Sequential, nnx.ModuleList])
+def test_appending_after_a_deletion_loses_nothing(kind: type) -> None:
+    a, b, c, d = nnx.ReLU(), nnx.Dropout(0.1), nnx.GELU(), nnx.Flatten()
+    modules = listing(kind, a, b, c)
+    delattr(modules, "1")
+    modules.append(d)
+    assert list(modules) == [a, c, d]
+    assert [name for name, _ in modules.named_modules()] == ["", "0", "2", "3"]
+    assert modules[1] is c
+
+
+@pytest.mark.parametrize("kind", [nnx.Sequential, nnx.ModuleList])
+def test_a_sequence_can_be_changed_like_a_list(kind: type) -> None:
+    a, b, c, d = nnx.ReLU(), nnx.Dropout(0.1), nnx.GELU(), nnx.Flatten()
+    modules = listing(kind, a, b, c)
+
+    def expect(*expected: nnx.Module) -> None:
+        assert list(modules) == list(expected)
+        assert list(modules._modules) == [str(i) for i in range(len(expected))]
+
+    del modules[1]
+    expect(a, c)
+    assert modules.insert(1, b) is modules
+    expect(a, b, c)
+    modules[-1] = d
+    expect(a, b, d)
+    assert modules.pop(0) is a
+    expect(b, d)
+    assert modules.extend(modules) is modules
+    expect(b, d, b, d)
+    del modules[::2]
+    expect(d, d)
+    with pytest.raises(TypeError, match="expected a Module, got int"):
+        modules.extend([a, 3])
+    expect(d, d)  # nothing was added
+    with pytest.raises(IndexError):
+        del modules[2]
+    modules.extra = b
+    del modules[0]
+    assert list(modules._modules) == ["0", "extra"]  # a name that is no number stays
 
 
 def test_module_dict() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.errors import DTypeError, ShapeError
+from nnx.errors import BackendError, DTypeError, ShapeError
 
 
 class Block(nnx.Module):
@@ -89,6 +89,34 @@ def test_a_buffer_is_detached(xp_backend: Any) -> None:
     assert isinstance(block.mean, xp_backend.backend.array_types)
     with pytest.raises(TypeError, match=r"expected an array, got builtins\.list"):
         nnx.Buffer([1.0])
+
+
+def test_a_buffer_keeps_dtype_and_backend(xp_backend: Any) -> None:
+    block = Block()
+    with pytest.raises(DTypeError, match=r"Buffer: expected dtype float32, got float64\. Cast it, e\.g\. xp\.astype"):
+        block.mean = xp_backend.array(np.ones(3))
+    with pytest.raises(TypeError, match=r"Buffer: expected an array, got list; use nnx\.asarray\(x\)"):
+        block.mean = [1.0, 2.0, 3.0]
+    other = "numpy" if xp_backend.backend.name != "numpy" else "strict"
+    block.mean = nnx.asarray(np.ones(3, "f4"), backend=other)
+    assert isinstance(block.mean, xp_backend.backend.array_types)
+    assert nnx.backend.device(block.mean) == nnx.backend.device(block.scale)
+    block.load_state_dict(block.state_dict())
+    assert nnx.to_numpy(block.mean).tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("value", [[1.0], 1.0, None])
+def test_a_parameter_needs_an_array(value: Any) -> None:
+    text = rf"^Parameter: expected an array, got {type(value).__name__}; use nnx\.asarray\(x\)\.$"
+    with pytest.raises(TypeError, match=text):
+        nnx.Parameter(value)
+
+
+def test_a_gradient_may_have_any_byte_order() -> None:
+    parameter = nnx.Parameter(np.ones(2))
+    parameter.grad = np.arange(2.0).astype(np.dtype("f8").newbyteorder())
+    assert parameter.grad.dtype == parameter.dtype
+    assert parameter.grad.tolist() == [0.0, 1.0]
 
 
 def test_an_attribute_may_change_its_kind() -> None:
@@ -228,10 +256,47 @@ def test_gradients_move_along(target: str) -> None:
     assert nnx.to_numpy(parameter.grad).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("target", ["cuda:0", "int32", None])
-def test_to_something_unknown(target: Any) -> None:
-    with pytest.raises(ValueError, match=r"to: expected a backend \('numpy'.*\) or a floating-point dtype, got "):
+@pytest.mark.parametrize("target", ["cuda:0", "int32"])
+def test_to_something_unknown(target: str) -> None:
+    text = (
+        rf"^Linear\.to: '{target}' is no floating-point dtype \(float16, bfloat16, float32, float64\), and no backend: "
+        rf"unknown backend '{target}': expected one of 'cupy', 'numpy'"
+    )
+    with pytest.raises(BackendError, match=text):
         nnx.Linear(1, 1).to(target)
+
+
+@pytest.mark.parametrize("target", [None, 3, ["numpy"], np.int32])
+def test_to_something_of_another_kind(target: Any) -> None:
+    with pytest.raises(TypeError, match=r"Linear\.to: expected the name of a backend or a floating-point dtype, got "):
+        nnx.Linear(1, 1).to(target)
+
+
+def test_to_a_dtype_that_the_backend_lacks_changes_nothing() -> None:
+    net = nnx.Sequential(nnx.Linear(2, 2), nnx.Linear(2, 2).to("strict"))
+    with pytest.raises(DTypeError, match=r"Sequential\.to: backend 'numpy' has no dtype 'bfloat16'"):
+        net.to("bfloat16")
+    with pytest.raises(DTypeError, match=r"Sequential\.to: backend 'strict' has no dtype 'float16'"):
+        net.to("float16")
+    assert net[0].weight.dtype == np.float32
+
+
+def test_to_a_dtype_object() -> None:
+    assert nnx.Linear(2, 2).to(np.float64).weight.dtype == np.float64
+
+
+def test_to_a_guest_library_and_back() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.ones((4, 3))
+    nnx.to_numpy(x)  # from now on nnx knows torch
+    block = Block()
+    before = block(np.ones((4, 3), "f4"))
+    block.parameter("scale").grad = np.ones(3, "f4")
+    assert block.to("torch") is block
+    assert all(isinstance(array, torch.Tensor) for array in block.state_dict().values())
+    assert isinstance(block.parameter("scale").grad, torch.Tensor)
+    np.testing.assert_allclose(block(x).numpy(), before, rtol=1e-6)
+    np.testing.assert_array_equal(block.to("numpy")(np.ones((4, 3), "f4")), before)
 
 
 # ------------------------------------------------------------------ hooks
@@ -261,6 +326,13 @@ def test_removing_a_hook_twice_removes_no_other() -> None:
     layer.register_forward_hook(lambda *_: "second")
     remove()
     assert layer(np.ones(1)) == "second"
+
+
+def test_a_hook_is_a_function() -> None:
+    with pytest.raises(
+        TypeError, match=r"ReLU\.register_forward_hook: expected a function of \(module, args, output\)"
+    ):
+        nnx.ReLU().register_forward_hook(3)
 
 
 def test_a_hook_may_remove_itself() -> None:

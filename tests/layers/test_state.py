@@ -60,17 +60,18 @@ def test_all_problems_are_listed_and_nothing_changes() -> None:
     before = {k: v.copy() for k, v in net.state_dict().items()}
     state: dict[str, Any] = {k: v + 1 for k, v in before.items()}
     del state["0.bias"]
-    state["0.weight"] = np.zeros((3, 4), "f4")
+    state["0.weight"] = np.zeros((3, 4), "f8")
     state["3.0.weight"] = state["3.0.weight"].astype("f8")
     state["3.0.bias"] = [1.0, 2.0]
     state["extra"] = np.zeros(1)
     with pytest.raises(WeightsError) as caught:
         net.load_state_dict(state)
     assert str(caught.value).splitlines() == [
-        "the weights do not fit Sequential (5 problems, nothing was loaded):",
+        "the weights do not fit Sequential (6 problems, nothing was loaded):",
         "  missing: 0.bias (4,)",
         "  unexpected: extra",
         "  0.weight: expected shape (4, 3), got (3, 4)",
+        "  0.weight: expected dtype float32, got float64",
         "  3.0.weight: expected dtype float32, got float64",
         "  3.0.bias: expected a raw array, got list",
     ]
@@ -79,6 +80,12 @@ def test_all_problems_are_listed_and_nothing_changes() -> None:
         net.load_state_dict({**good, "3.0.bias": nnx.variable(good["3.0.bias"])})
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("state", [None, 3, [1]])
+def test_a_state_is_a_mapping(state: Any) -> None:
+    with pytest.raises(TypeError, match=r"Linear\.load_state_dict: expected arrays by name, as state_dict\(\) returns"):
+        nnx.Linear(1, 1).load_state_dict(state)
 
 
 def test_not_strict() -> None:

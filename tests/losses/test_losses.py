@@ -48,6 +48,19 @@ def test_arguments_are_checked_when_the_loss_is_made() -> None:
         nnx.MSELoss("")
 
 
+def test_wrong_kinds_of_arguments(xp_backend: Any) -> None:
+    x = xp_backend.array(X, "float32")
+    text = r"^cross_entropy: expected target to be an array, got list; use nnx\.asarray\(target\)\.$"
+    with pytest.raises(TypeError, match=text):
+        nnx.CrossEntropyLoss()(x, [0, 1, 2, 1])
+    with pytest.raises(TypeError, match=r"^mse_loss: expected target to be an array, got list; use nnx\.asarray"):
+        nnx.MSELoss()(x, [1, 2])
+    with pytest.raises(TypeError, match="CrossEntropyLoss: expected label_smoothing from 0 to 1, got 'a'"):
+        nnx.CrossEntropyLoss(label_smoothing="a")
+    with pytest.raises(TypeError, match=r"CrossEntropyLoss: expected ignore_index to be an integer, got 0\.5"):
+        nnx.CrossEntropyLoss(ignore_index=0.5)
+
+
 def test_repr() -> None:
     assert repr(nnx.CrossEntropyLoss()) == "CrossEntropyLoss(reduction='mean', label_smoothing=0.0)"
     assert repr(nnx.MSELoss("sum")) == "MSELoss(reduction='sum')"

@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused(metric, predictions, targets, error, text)
         metric.update(predictions, targets)
 
 
-@pytest.mark.parametrize("k", [0, -1, 2.0, True])
-def test_k_must_be_a_positive_integer(k):
-    with pytest.raises(ValueError, match="expected k to be a positive integer, got"):
+@pytest.mark.parametrize(("k", "error"), [(0, ValueError), (-1, ValueError), (2.0, TypeError), (True, TypeError)])
+def test_k_must_be_a_positive_integer(k, error):
+    with pytest.raises(error, match="TopKAccuracy: expected k to be a positive integer, got"):
         nnx.metrics.TopKAccuracy(k)

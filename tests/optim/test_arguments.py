@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,14 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     ),
     (lambda: nnx.optim.SGD([P], lr=-1.0), ValueError, "SGD: expected lr to be at least 0, got -1.0."),
     (lambda: nnx.optim.SGD([P], lr=float("nan")), ValueError, "SGD: expected lr to be at least 0, got nan."),
-    (lambda: nnx.optim.Adam([P], lr="fast"), ValueError, "Adam: expected lr to be at least 0, got 'fast'."),
+    (lambda: nnx.optim.SGD([P], lr=True), TypeError, "SGD: expected lr to be at least 0, got True."),
+    (lambda: nnx.optim.SGD([P], dampening="x"), TypeError, "SGD: expected dampening to be at least 0, got 'x'."),
+    (lambda: nnx.optim.SGD([P], dampening=-1), ValueError, "SGD: expected dampening to be at least 0, got -1."),
+    (lambda: nnx.optim.SGD([P], nesterov="x"), TypeError, "SGD: expected nesterov to be True or False, got 'x'."),
+    (lambda: nnx.optim.SGD([P], maximize=1), TypeError, "SGD: expected maximize to be True or False, got 1."),
+    (lambda: nnx.optim.AdamW([P], amsgrad="no"), TypeError, "AdamW: expected amsgrad to be True or False, got 'no'."),
+    (lambda: nnx.optim.Adam([P], maximize="x"), TypeError, "Adam: expected maximize to be True or False, got 'x'."),
+    (lambda: nnx.optim.Adam([P], lr="fast"), TypeError, "Adam: expected lr to be at least 0, got 'fast'."),
     (lambda: nnx.optim.SGD([P], momentum=1.0), ValueError, "SGD: expected momentum to be from 0 to below 1, got 1.0."),
     (lambda: nnx.optim.SGD([P], nesterov=True), ValueError, "nesterov=True needs a momentum above 0 and dampening=0."),
     (lambda: nnx.optim.SGD([P], weight_decay=-1), ValueError, "SGD: expected weight_decay to be at least 0, got -1."),
@@ -71,7 +79,7 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         "Adam: expected betas[1] to be from 0 to below 1, got 1.0.",
     ),
     (lambda: nnx.optim.AdamW([P], betas=(-0.1, 0.9)), ValueError, "AdamW: expected betas[0] to be from 0 to below 1"),
-    (lambda: nnx.optim.Adam([P], betas=0.9), ValueError, "Adam: expected betas to be a pair of numbers, got 0.9."),
+    (lambda: nnx.optim.Adam([P], betas=0.9), TypeError, "Adam: expected betas to be a pair of numbers, got 0.9."),
     (lambda: nnx.optim.Adam([P], eps=0.0), ValueError, "Adam: expected eps to be above 0, got 0"),
     (
         lambda: nnx.optim.Adam([P], weight_decay=-1.0),
@@ -103,7 +111,15 @@ GRADS: list[tuple[Any, type[Exception], str]] = [
         "SGD.step, gradient of bias: expected dtype float64, got float32; cast it first.",
     ),
     ({"bias": nnx.asarray(np.ones(2), backend="strict")}, MixedBackendsError, "SGD.step, gradient of bias: expected"),
-    ({"bias": [1.0, 2.0]}, TypeError, "expected an array, got builtins.list"),
+    ({"bias": [1.0, 2.0]}, TypeError, "SGD.step, gradient of bias: expected an array, got list; use nnx.asarray(x)."),
+    (
+        3,
+        TypeError,
+        "SGD.step: expected gradients by name, a list of them, or a closure, got int. After backward(), call step() "
+        "without an argument.",
+    ),
+    ("bias", TypeError, "SGD.step: expected gradients by name, a list of them, or a closure, got str."),
+    (np.ones(2), TypeError, "SGD.step: expected gradients by name, a list of them, or a closure, got ndarray."),
 ]
 
 
@@ -134,6 +150,52 @@ def test_an_option_that_adds_a_state_needs_a_new_optimizer() -> None:
     optimizer.groups[0].options["momentum"] = 0.9
     with pytest.raises(ValueError, match=r"SGD: an option changed .* \(momentum_buffer now\); make a new optimizer"):
         optimizer.step([np.ones(2)])
+
+
+def test_a_changed_option_is_checked_at_the_next_step() -> None:
+    parameter = nnx.Parameter(np.ones(2, "f4"))
+    optimizer = nnx.optim.SGD([parameter], lr=0.5)
+    optimizer.groups[0].options["lr"] = "fast"
+    with pytest.raises(TypeError, match="SGD: expected lr to be at least 0, got 'fast'"):
+        optimizer.step([np.ones(2, "f4")])
+    optimizer.groups[0].options["lr"] = np.float64(0.25)
+    optimizer.step([np.ones(2, "f4")])
+    assert parameter.value.tolist() == [0.75, 0.75]
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def test_the_learning_rate_can_be_assigned() -> None:
+    a, b = nnx.Parameter(np.ones(1)), nnx.Parameter(np.ones(1))
+    optimizer = nnx.optim.SGD([{"params": [a]}, {"params": [b], "lr": 5.0}], lr=1.0)
+    optimizer.lr = 0.25
+    assert optimizer.lr == 0.25
+    assert "lr=0.25" in repr(optimizer)
+    optimizer.step([np.ones(1), np.ones(1)])
+    assert (a.value.tolist(), b.value.tolist()) == ([0.75], [0.75])
+    optimizer.lr = lambda step: step / 2
+    optimizer.step([np.ones(1), np.ones(1)])
+    assert (a.value.tolist(), b.value.tolist()) == ([0.25], [0.25])
+    with pytest.raises(ValueError, match="SGD: expected lr to be at least 0, got -1"):
+        optimizer.lr = -1
+    assert optimizer.lr == 1.0
+
+
+@pytest.mark.parametrize("cls", [np.float32, np.float64, np.int64, Fraction])
+def test_any_real_number_is_an_option(xp_backend: Any, cls: type) -> None:
+    """And it changes no dtype: a NumPy scalar would promote a float32 array, and other libraries refuse it."""
+    one, zero = cls(1), cls(0)
+    for optimizer in (
+        nnx.optim.SGD([xp_backend.parameter(np.zeros(2), "float32")], one, zero, zero, one),
+        nnx.optim.Adam([xp_backend.parameter(np.zeros(2), "float32")], one, [zero, zero], one, one),
+    ):
+        (parameter,) = optimizer.groups[0].parameters
+        optimizer.step([xp_backend.array(np.full(2, -3.0), "float32")])
+        assert parameter.dtype == xp_backend.xp.float32
+        expected = 3.0 if isinstance(optimizer, nnx.optim.SGD) else 0.75
+        assert nnx.to_numpy(parameter.value).tolist() == [expected] * 2
+        assert all(type(value) in (bool, int, float, tuple) for value in optimizer.groups[0].options.values())
 
 
 def test_repr() -> None:

@@ -204,6 +204,19 @@ def test_network_and_optimizer_can_be_copied_together(kind: str, duplicate: Call
     expect(net, kind, 7)
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("there", ["numpy", "strict"])
+def test_a_copy_notices_when_its_parameters_move(there: str, duplicate: Callable) -> None:
+    net = network().to(there)
+    optimizer = nnx.optim.Adam(net, lr=0.1)
+    steps(net, optimizer, 0, 3)
+    other, other_optimizer = duplicate((net, optimizer))
+    assert not other_optimizer._flat  # views would only come back as arrays of their own
+    other.to("strict" if there == "numpy" else "numpy")
+    steps(other, other_optimizer, 3, 6)
+    expect(other, "Adam", 6)
+
+
 # ------------------------------------------------------------------ saving
 
 
@@ -260,11 +273,46 @@ def test_a_state_that_does_not_fit_is_refused_whole() -> None:
         "  0.weight, exp_avg: expected shape (5, 3), got (3, 5)",
         "  2.weight, exp_avg: expected shape (2, 5), got no array",
         "  2.weight: unexpected velocity",
-        "  2.bias, step: expected an integer, got None",
+        "  2.bias, step: expected a non-negative integer, got None",
         "  2.bias, exp_avg_sq: expected shape (2,), got nothing",
     ]
     for name, entry in optimizer.state_dict()["parameters"].items():
         for key, array in entry.items():
             np.testing.assert_array_equal(array, before["parameters"][name][key])
-    with pytest.raises(WeightsError, match=r"Adam: expected what state_dict\(\) returned"):
-        optimizer.load_state_dict({})
+    for nothing in ({}, None, 3):
+        with pytest.raises(WeightsError, match=r"Adam: expected what state_dict\(\) returned"):
+            optimizer.load_state_dict(nothing)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_entries_of_wrong_kinds_are_refused_whole(backend: str) -> None:
+    net = network().to(backend)
+    optimizer = nnx.optim.Adam(net)
+    steps(net, optimizer, 0, 2)
+    before, state = optimizer.state_dict(), optimizer.state_dict()
+    state["steps"] = "x"
+    entries = state["parameters"]
+    entries["0.weight"] = [1, 2]
+    entries["0.bias"]["step"] = -4
+    entries["2.weight"]["step"] = True
+    entries["2.bias"]["exp_avg"] = np.zeros(2, "int64")
+    with pytest.raises(WeightsError) as caught:
+        optimizer.load_state_dict(state)
+    assert str(caught.value).splitlines() == [
+        "the state does not fit Adam (5 problems, nothing was loaded):",
+        "  steps: expected a non-negative integer, got 'x'",
+        "  0.weight: expected a dict with step, exp_avg, exp_avg_sq, got list",
+        "  0.bias, step: expected a non-negative integer, got -4",
+        "  2.weight, step: expected a non-negative integer, got True",
+        "  2.bias, exp_avg: expected numbers such as float64, got int64",
+    ]
+    with pytest.raises(WeightsError) as caught:
+        optimizer.load_state_dict({"steps": -4, "parameters": None})
+    assert str(caught.value).splitlines()[1:] == [
+        "  steps: expected a non-negative integer, got -4",
+        "  parameters: expected a dict with an entry per parameter, got NoneType",
+    ]
+    assert optimizer.steps == 2
+    for name, entry in optimizer.state_dict()["parameters"].items():
+        for key, array in entry.items():
+            np.testing.assert_array_equal(nnx.to_numpy(array), nnx.to_numpy(before["parameters"][name][key]))

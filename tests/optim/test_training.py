@@ -79,6 +79,46 @@ def test_training_learns_alike_on_every_backend_and_without_kernels(kind: str) -
     np.testing.assert_allclose(losses["strict"], losses["kernels"], rtol=1e-3)
 
 
+@pytest.mark.parametrize("laid_out", [False, True])
+@pytest.mark.parametrize("kind", list(OPTIMIZERS))
+def test_gradients_that_were_recorded_themselves(xp_backend: Any, kind: str, laid_out: bool) -> None:
+    """After ``backward(create_graph=True)`` they are tracked arrays; the optimizer takes their values."""
+    found = []
+    for create_graph in (False, True):
+        nnx.seed(0)
+        net = nnx.Linear(3, 2)
+        optimizer = OPTIMIZERS[kind](net)
+        if laid_out:
+            optimizer.state_dict()
+        for _ in range(3):
+            with nnx.record():
+                loss = nnx.functional.mse_loss(
+                    net(xp_backend.array(np.ones((2, 3)), "float32")), xp_backend.array(np.zeros((2, 2)), "float32")
+                )
+            loss.backward(create_graph=create_graph)
+            weight = net.parameter("weight")
+            assert isinstance(weight.grad, nnx.Array) == create_graph
+            assert isinstance(weight.raw_grad, xp_backend.backend.array_types)
+            optimizer.step()
+            assert isinstance(weight.value, xp_backend.backend.array_types)
+            optimizer.zero_grad()
+            assert weight.grad is weight.raw_grad is None
+        found.append({name: nnx.to_numpy(array) for name, array in net.state_dict().items()})
+    for name, array in found[0].items():
+        np.testing.assert_allclose(found[1][name], array, rtol=1e-5, err_msg=name)
+
+
+def test_recorded_gradients_move_along() -> None:
+    parameter = nnx.Parameter(np.asarray([1.0, 2.0]))
+    layer = nnx.Module()
+    layer.scale = parameter
+    with nnx.record():
+        loss = np.sum(layer.scale * layer.scale)
+    loss.backward(create_graph=True)
+    layer.to("strict")
+    assert nnx.to_numpy(parameter.grad).tolist() == [2.0, 4.0]
+
+
 def test_two_threads_train_two_networks_on_two_backends_as_if_alone() -> None:
     def job(backend: str, kind: str) -> dict[str, np.ndarray]:
         with nnx.use_backend(backend):

@@ -55,10 +55,7 @@ def test_the_network_is_a_module():
     ("options", "text"),
     [
         ({"epochs": 0}, r"^Model\.fit: expected epochs to be a positive integer, got 0\.$"),
-        ({"epochs": 2.5}, "expected epochs to be a positive integer, got 2.5"),
-        ({"epochs": True}, "expected epochs to be a positive integer, got True"),
         ({"batch_size": 0}, "expected batch_size to be a positive integer, got 0"),
-        ({"batch_size": None}, "expected batch_size to be a positive integer, got None"),
         ({"validation_split": 1.0}, "expected validation_split to be at least 0 and less than 1, got 1.0"),
         ({"validation_split": -0.1}, "expected validation_split to be at least 0 and less than 1, got -0.1"),
         ({"validation_split": float("nan")}, "expected validation_split to be at least 0 and less than 1, got nan"),
@@ -78,6 +75,20 @@ def test_the_network_is_a_module():
 )
 def test_options_of_fit(options, text):
     with pytest.raises(ValueError, match=text):
+        make().fit(X, Y, **{"verbose": 0, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"epochs": 2.5}, r"^Model\.fit: expected epochs to be a positive integer, got 2\.5\.$"),
+        ({"epochs": True}, "expected epochs to be a positive integer, got True"),
+        ({"batch_size": None}, "expected batch_size to be a positive integer, got None"),
+        ({"shuffle": "no"}, r"^Model\.fit: expected shuffle to be True or False, got 'no'\.$"),
+    ],
+)
+def test_options_of_fit_of_a_wrong_type(options, text):
+    with pytest.raises(TypeError, match=text):
         make().fit(X, Y, **{"verbose": 0, **options})
 
 
@@ -169,3 +180,90 @@ def test_an_error_leaves_the_mode_and_no_gradients():
     with pytest.raises(ShapeError):
         model.evaluate(np.ones((10, 4), "float32"), Y)
     assert model.net.training
+
+
+# ------------------------------------------------------------------ an optimizer of other parameters
+
+
+def test_an_optimizer_of_another_network_is_refused():
+    net, other = nnx.Linear(3, 2), nnx.Linear(3, 2)
+    model = nnx.Model(net, optimizer=nnx.optim.SGD(other))
+    text = (
+        r"^Model\.fit: the optimizer has none of the trainable parameters of the network, as if .* another one\. "
+        r"To train this one, make the optimizer anew: model\.optimizer = nnx\.optim\.SGD\(model\.net, \.\.\.\)\.$"
+    )
+    with pytest.raises(ValueError, match=text):
+        model.fit(X, Y, verbose=0)
+    model.optimizer = nnx.optim.SGD(net, lr=0.1)
+    before = net.weight.copy()
+    model.fit(X, Y, verbose=0)
+    assert (net.weight != before).any()
+
+
+def test_a_layer_that_the_optimizer_does_not_know_is_named():
+    net = nnx.Sequential(nnx.Linear(3, 4))
+    model = nnx.Model(net)
+    model.fit(X, Y, verbose=0)  # makes the optimizer
+    net.append(nnx.Linear(4, 2))
+    text = (
+        r"^Model\.fit: the optimizer lacks 2 of 4 trainable parameters of the network: 1\.weight, 1\.bias\. "
+        r"If they are new, make the optimizer anew: model\.optimizer = nnx\.optim\.Adam\(model\.net, \.\.\.\)\. If "
+        r"they shall stay as they are, freeze them, e\.g\. model\.net\.parameter\('1\.weight'\)\.trainable = False\.$"
+    )
+    with pytest.raises(ValueError, match=text):
+        model.fit(X, Y, verbose=0)
+    net.module("1").freeze()
+    model.fit(X, Y, verbose=0)
+    net.module("1").unfreeze()
+    model.optimizer = nnx.optim.Adam(model.net)
+    model.fit(X, Y, verbose=0)
+
+
+def test_an_optimizer_may_have_more_than_the_network():
+    net, other = nnx.Linear(3, 2), nnx.Linear(3, 2)
+    optimizer = nnx.optim.SGD([*net.parameters(), *other.parameters()])
+    nnx.Model(net, optimizer=optimizer).fit(X, Y, verbose=0)
+
+
+# ------------------------------------------------------------------ inputs of predict
+
+
+def test_one_sample_is_not_a_batch():
+    text = (
+        r"^Model\.predict: expected outputs of shape \(3, \.\.\.\), one per sample, got \(2,\) for inputs \(3,\)\. "
+        r"If that is one sample, write x\[None, \.\.\.\]; if not, return from forward only what belongs to the samples"
+    )
+    model = make()
+    with pytest.raises(ShapeError, match=text):
+        model.predict(X[0])
+    assert model.predict(X[0][None, ...]).shape == (1, 2)
+
+
+def test_one_sample_is_not_a_batch_even_if_the_sizes_agree():
+    model = nnx.Model(nnx.Linear(3, 3))
+    model.fit(X, Y, verbose=0)
+    text = (
+        r"^Model\.predict: expected batches with 2 axes \(N, \.\.\.\), as in fit, got shape \(3,\)\. For one sample "
+        r"write x\[None, \.\.\.\]\.$"
+    )
+    with pytest.raises(ShapeError, match=text):
+        model.predict(X[0])
+
+
+def test_lists_of_numbers_are_no_data():
+    text = "expected x as an array, got a list of lists of numbers; use nnx.asarray"
+    with pytest.raises(TypeError, match=rf"^Model\.predict: {text}"):
+        make().predict([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    with pytest.raises(TypeError, match=rf"^Model\.fit: {text}"):
+        make().fit([[1.0, 2.0, 3.0]], verbose=0)
+
+
+def test_outputs_of_a_loader_are_its_own_affair():
+    class Pooled(nnx.Module):
+        def forward(self, x):
+            return x[::5, ...]
+
+    loader = nnx.data.DataLoader(list(X), collate_fn=np.stack)
+    assert nnx.Model(Pooled()).predict(loader).shape == (2, 3)
+    with pytest.raises(ShapeError, match=r"expected outputs of shape \(10, \.\.\.\), one per sample, got \(2, 3\)"):
+        nnx.Model(Pooled()).predict(X)

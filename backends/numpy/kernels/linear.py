@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,9 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 class Linear:
     """Override of `nnx.functional.linear`."""
 
-    def supports(self, input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> str | None:
+    def supports(self, input: np.ndarray, weight: Any, bias: Any) -> str | None:
+        if not isinstance(weight, np.ndarray) or not (bias is None or isinstance(bias, np.ndarray)):
+            return "it takes NumPy arrays"
         dtype = weight.dtype
         if dtype not in _FLOATS or input.dtype != dtype or (bias is not None and bias.dtype != dtype):
             return "it takes float32 or float64 arrays of one dtype"

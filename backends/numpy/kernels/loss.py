@@ -23,12 +23,14 @@ class CrossEntropy:
     def supports(
         self,
         input: np.ndarray,
-        target: np.ndarray,
+        target: Any,
         weight: np.ndarray | None,
         ignore_index: int,
         reduction: str,
         label_smoothing: float,
     ) -> str | None:
+        if not isinstance(target, np.ndarray):
+            return "it takes NumPy arrays"
         if weight is not None or label_smoothing or reduction not in ("mean", "sum", "none"):
             return "it does not take class weights or label smoothing"
         if input.ndim != 2 or input.dtype.kind != "f" or target.dtype != np.int64 or target.shape != input.shape[:1]:

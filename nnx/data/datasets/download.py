@@ -21,18 +21,17 @@ def cache_directory() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "nnx"
 
 
-def directory_of(name: str, collection: str, root: str | os.PathLike[str] | None = None) -> Path:
-    """The directory that holds, or is to receive, file `name` of a collection.
+def directories(collection: str, root: str | os.PathLike[str] | None = None) -> list[Path]:
+    """The directories that may hold the files of a collection, in order; the last one is where downloads go.
 
-    `root`, if given, is the only place. Otherwise ``$NNX_DATA`` comes first if the file is there (nothing is
-    ever written to it), then the cache.
+    `root`, if given, is the only place. Otherwise ``$NNX_DATA`` comes first, if set (nothing is ever written to
+    it), then the cache.
     """
     if root is not None:
-        return Path(root) / collection
+        return [Path(root) / collection]
     shared = os.environ.get("NNX_DATA")
-    if shared and (Path(shared) / collection / name).exists():
-        return Path(shared) / collection
-    return cache_directory() / collection
+    cache = cache_directory() / collection
+    return [Path(shared) / collection, cache] if shared else [cache]
 
 
 def fetch(

@@ -1,0 +1,119 @@
+"""Write the results as tables into both READMEs, between their markers. Run: ``python -m benchmarks.report``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+_NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "nnx": "nnx"}
+
+
+def load(folder: Path = RESULTS) -> dict[str, Any]:
+    """Return the content of the result files by name."""
+    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("mlp", "overhead")}
+
+
+def microseconds(value: float) -> str:
+    """Return a time with about three digits."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} µs"
+
+
+def summary(results: dict[str, Any]) -> list[str]:
+    """Return the table of what has a gate and a goal."""
+    rows = [["work, on the CPU", "nnx", "yardstick", "nnx / yardstick", "gate", "goal"], ["---"] * 6]
+    for row in results["mlp"]["rows"]:
+        (_, ours), (name, theirs) = row["results"].items()
+        gate, goal = (_verdict(row["ratio"], row[key]) for key in ("gate", "goal"))
+        times = [microseconds(ours["median_us"]), f"{name}: {microseconds(theirs['median_us'])}"]
+        rows.append([row["work"], *times, f"{row['ratio']:.2f}", gate, goal])
+    overhead = results["overhead"]
+    addition = next(row for row in overhead["rows"] if row["operation"] == "add")
+    over = addition["over_numpy_us"]["tracked"]
+    times = [microseconds(addition["results"][key]["median_us"]) for key in ("tracked", "NumPy")]
+    gate, goal = (_verdict(over, overhead[key], " µs") for key in ("gate_us", "goal_us"))
+    rows.append(
+        ["addition of 4×4 arrays, tracked", times[0], f"NumPy: {times[1]}", f"+ {microseconds(over)}", gate, goal]
+    )
+    return _table(rows)
+
+
+def overheads(results: dict[str, Any]) -> list[str]:
+    """Return the table of what tracking costs, operation by operation."""
+    kinds = ("NumPy", "untracked", "tracked")
+    rows = [["operation on 4×4 float32", *kinds, "untracked over NumPy", "tracked over NumPy"], ["---"] * 6]
+    for row in results["overhead"]["rows"]:
+        medians = [microseconds(row["results"][kind]["median_us"]) for kind in kinds]
+        rows.append([row["operation"], *medians, *(f"{row['over_numpy_us'][kind]:+.2f} µs" for kind in kinds[1:])])
+    return _table(rows)
+
+
+def machine(found: dict[str, Any]) -> str:
+    """Describe where a result file was measured, with which versions, and when."""
+    threads = f"{found['threads']} thread{'s' if found['threads'] != 1 else ''}"
+    versions = ", ".join(f"{_NAMES.get(name, name)} {version}" for name, version in found["versions"].items())
+    return f"{found['cpu']}, {found['cores']} cores, {threads}; {found['system']}; {versions}; {found['date']}"
+
+
+def texts(results: dict[str, Any]) -> dict[str, str]:
+    """Return what belongs between the markers, by path from the root of the repository."""
+    short = [*summary(results), "", f"Measured on: {machine(results['mlp']['machine'])}."]
+    places = [
+        f"- `{name}.json`, {_blocks(content)} blocks each: {machine(content['machine'])}."
+        for name, content in results.items()
+    ]
+    full = [*summary(results), "", *overheads(results), "", "Where and when:", "", *places]
+    return {"README.md": "\n".join(short), "benchmarks/README.md": "\n".join(full)}
+
+
+def rewritten(page: str, text: str) -> str:
+    """Return a page with `text` between its markers."""
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"expected {BEGIN} and {END} once each.")
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}"
+
+
+def stale(root: Path = ROOT, results: Path = RESULTS) -> dict[str, str]:
+    """Return the pages that differ from the results, by path, as they should be."""
+    found = {}
+    for name, text in texts(load(results)).items():
+        page = (root / name).read_text(encoding="utf-8")
+        new = rewritten(page, text)
+        if new != page:
+            found[name] = new
+    return found
+
+
+def _verdict(value: float, limit: float, unit: str = "") -> str:
+    return f"≤ {limit:g}{unit}: {'met' if value <= limit else 'not met'}"
+
+
+def _blocks(content: dict[str, Any]) -> int:
+    """How many blocks the medians are over."""
+    return min(len(each["samples_us"]) for row in content["rows"] for each in row["results"].values())
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is out of date")
+    options = parser.parse_args()
+    pages = stale()
+    for name, page in pages.items():
+        print(f"{name} is out of date" if options.check else f"written: {name}")
+        if not options.check:
+            (ROOT / name).write_text(page, encoding="utf-8")
+    return 1 if options.check and pages else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Checks of arguments that functions and layers share."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+from ..autodiff.namespace import namespace
+from ..backend import mixed_backends_error
+from ..dtypes import dtype_name
+from ..errors import DTypeError, MixedBackendsError
+
+
+def namespace_of(operation: str, **arrays: Any) -> Any:
+    """Return the namespace of the arrays of a call (None is skipped); errors name the call and the argument."""
+    for name, array in arrays.items():
+        if array is not None and not hasattr(array, "dtype"):
+            raise TypeError(
+                f"{operation}: expected {name} to be an array, got {type(array).__name__}; use nnx.asarray({name})."
+            )
+    try:
+        return namespace(*arrays.values())
+    except MixedBackendsError:
+        raise mixed_backends_error(operation, *[a for a in arrays.values() if a is not None]) from None
+
+
+def check_dtype(operation: str, name: str, array: Any, like: Any, owner: str) -> None:
+    """Raise unless an array has the dtype of another one, which belongs to `owner`."""
+    if array.dtype == like.dtype:
+        return
+    expected, got = dtype_name(like.dtype), dtype_name(array.dtype)
+    fix = f"Cast it, e.g. xp.astype({name}, xp.{expected})."
+    if expected == got:  # NumPy's dtypes have a byte order too
+        expected, got = f"{expected} ({_byte_order(like.dtype)})", f"{got} ({_byte_order(array.dtype)})"
+        foreign = owner if array.dtype.isnative else name
+        fix = f'Convert the {foreign}: x.astype(x.dtype.newbyteorder("=")).'
+    raise DTypeError(f"{operation}: expected {name} of dtype {expected}, that of the {owner}, got {got}. {fix}")
+
+
+def _byte_order(dtype: Any) -> str:
+    return "the machine's byte order" if dtype.isnative else "foreign byte order"
+
+
+def check_fraction(operation: str, what: str, value: Any) -> None:
+    """Raise unless `value` is a number from 0 to 1."""
+    number = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
+    if not number or not 0.0 <= value <= 1.0:
+        error = ValueError if number else TypeError
+        raise error(f"{operation}: expected {what} from 0 to 1, got {value!r}.")

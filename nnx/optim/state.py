@@ -1,0 +1,81 @@
+"""Check a saved state before an optimizer takes it over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..backend import get_backend, to_numpy
+from ..dtypes import dtype_name, is_floating
+from ..errors import WeightsError
+
+
+def checked_state(
+    label: str, own: Mapping[str, Sequence[Any]], keys: Sequence[str], state: Any
+) -> tuple[int, dict[str, tuple[int, list[Any]]]]:
+    """Return the steps, and (step, arrays) for each parameter, of what ``state_dict()`` returned.
+
+    Parameters
+    ----------
+    label
+        The optimizer, for messages.
+    own
+        Its state arrays by parameter; the new ones are like them.
+    keys
+        The names of the state arrays of one parameter.
+    state
+        What to check.
+
+    Raises
+    ------
+    WeightsError
+        Listing every problem.
+    """
+    if not isinstance(state, Mapping) or not {"steps", "parameters"} <= set(state):
+        raise WeightsError(f"{label}: expected what state_dict() returned, with steps and parameters.")
+    steps, entries = state["steps"], state["parameters"]
+    problems = [] if _is_count(steps) else [f"steps: expected a non-negative integer, got {steps!r}"]
+    if isinstance(entries, Mapping):
+        problems += [f"missing: {name}" for name in own if name not in entries]
+        problems += [f"unexpected: {name}" for name in entries if name not in own]
+        for name, arrays in own.items():
+            if name in entries:
+                problems += _misfits(name, dict(zip(keys, arrays, strict=True)), entries[name])
+    else:
+        problems.append(f"parameters: expected a dict with an entry per parameter, got {type(entries).__name__}")
+    if problems:
+        raise WeightsError(
+            f"the state does not fit {label} ({len(problems)} problems, nothing was loaded):\n  "
+            + "\n  ".join(problems)
+        )
+    return int(steps), {
+        name: (int(entries[name]["step"]), [like(entries[name][k], a) for k, a in zip(keys, arrays, strict=True)])
+        for name, arrays in own.items()
+    }
+
+
+def _misfits(name: str, own: Mapping[str, Any], entry: Any) -> list[str]:
+    if not isinstance(entry, Mapping):
+        return [f"{name}: expected a dict with {', '.join(['step', *own])}, got {type(entry).__name__}"]
+    problems = []
+    if not _is_count(entry.get("step")):
+        problems.append(f"{name}, step: expected a non-negative integer, got {entry.get('step')!r}")
+    for key, array in own.items():
+        found: Any = entry.get(key)
+        shape = getattr(found, "shape", None)
+        if shape is None or tuple(shape) != tuple(array.shape):
+            got = "nothing" if key not in entry else "no array" if shape is None else tuple(shape)
+            problems.append(f"{name}, {key}: expected shape {tuple(array.shape)}, got {got}")
+        elif is_floating(found.dtype) != is_floating(array.dtype):
+            wanted, got = dtype_name(array.dtype), dtype_name(found.dtype)
+            problems.append(f"{name}, {key}: expected numbers such as {wanted}, got {got}")
+    return problems + [f"{name}: unexpected {key}" for key in entry if key not in ("step", *own)]
+
+
+def _is_count(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value.__index__() >= 0
+
+
+def like(array: Any, own: Any) -> Any:
+    """Return the values of an array of any backend as one on the backend and in the dtype of `own`."""
+    return get_backend(own).asarray(to_numpy(array), dtype=own.dtype)

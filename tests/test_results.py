@@ -1,0 +1,81 @@
+"""The figures in the READMEs are those of the result files."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from benchmarks import report
+
+PAGES = ("README.md", "benchmarks/README.md")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The pages and the result files, to be changed."""
+    (tmp_path / "benchmarks").mkdir()
+    for page in PAGES:
+        shutil.copy(report.ROOT / page, tmp_path / page)
+    shutil.copytree(report.RESULTS, tmp_path / "benchmarks" / "results")
+    return tmp_path
+
+
+def change(copy, name, edit):
+    path = copy / "benchmarks" / "results" / f"{name}.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def stale(copy):
+    return report.stale(copy, copy / "benchmarks" / "results")
+
+
+def test_the_pages_tell_what_was_measured():
+    assert list(report.stale()) == [], "run `python -m benchmarks.report`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_ratio_is_on_the_page(page):
+    text = (report.ROOT / page).read_text(encoding="utf-8")
+    content = json.loads((report.RESULTS / "mlp.json").read_text())
+    for row in content["rows"]:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row['work']} |")]
+        assert f"| {row['ratio']:.2f} |" in line
+        assert f"≤ {row['gate']:g}: {'met' if row['ratio'] <= row['gate'] else 'not met'} |" in line
+    (over,) = re.findall(r"\| \+ ([\d.]+) µs \| ≤ 0\.5 µs", text)
+    rows = json.loads((report.RESULTS / "overhead.json").read_text())["rows"]
+    assert rows[0]["operation"] == "add"
+    assert float(over) == round(rows[0]["over_numpy_us"]["tracked"], 2)
+
+
+def test_another_measurement_is_noticed_on_both_pages(copy):
+    assert stale(copy) == {}
+    change(copy, "mlp", lambda content: content["rows"][0].update(ratio=0.95))
+    pages = stale(copy)
+    assert set(pages) == set(PAGES)
+    for page in pages.values():
+        assert "| 0.95 | ≤ 0.9: not met | ≤ 0.75: not met |" in page
+
+
+def test_a_figure_changed_by_hand_is_noticed(copy):
+    page = copy / "benchmarks" / "README.md"
+    before = page.read_text()
+    page.write_text(re.sub(r"\+0\.\d\d µs", "+0.01 µs", before, count=1))
+    assert stale(copy) == {"benchmarks/README.md": before}
+
+
+def test_what_stands_around_the_tables_is_kept(copy):
+    change(copy, "overhead", lambda content: content["machine"].update(cpu="Abacus"))
+    new = stale(copy)["benchmarks/README.md"]
+    before, _, rest = new.partition(report.BEGIN)
+    old = (copy / "benchmarks" / "README.md").read_text()
+    assert "Abacus" in rest
+    assert before == old.partition(report.BEGIN)[0]
+    assert rest.partition(report.END)[2] == old.partition(report.END)[2]
+
+
+def test_a_page_without_markers_is_refused():
+    with pytest.raises(ValueError, match="expected <!-- results: begin --> and <!-- results: end --> once each"):
+        report.rewritten("# Title\n", "text")
