@@ -7,8 +7,7 @@ from typing import Any
 
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
-from ..dtypes import dtype_name, is_floating
-from ..errors import DTypeError
+from .arguments import axis_of, floating_namespace
 
 
 @primitive("relu", arrays=1)
@@ -46,9 +45,7 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     >>> nnx.functional.gelu(np.asarray([0.0, 1.0])).round(4)
     array([0.    , 0.8413])
     """
-    xp = namespace(input)
-    if not is_floating(input.dtype):
-        raise DTypeError(f"gelu: expected a floating-point array, got dtype {dtype_name(input.dtype)}; cast it first.")
+    xp = floating_namespace("gelu", input)
     if approximate == "none":
         return 0.5 * input * (1 + xp.special.erf(input * math.sqrt(0.5)))
     if approximate == "tanh":
@@ -65,7 +62,8 @@ def softmax(input: Any, axis: int = -1) -> Any:
     >>> nnx.functional.softmax(np.zeros(4))
     array([0.25, 0.25, 0.25, 0.25])
     """
-    return namespace(input).special.softmax(input, axis=axis)
+    xp = floating_namespace("softmax", input)
+    return xp.special.softmax(input, axis=axis_of("softmax", axis, input))
 
 
 def log_softmax(input: Any, axis: int = -1) -> Any:
@@ -77,4 +75,5 @@ def log_softmax(input: Any, axis: int = -1) -> Any:
     >>> np.exp(nnx.functional.log_softmax(np.asarray([0.0, 1000.0])))
     array([0., 1.])
     """
-    return namespace(input).special.log_softmax(input, axis=axis)
+    xp = floating_namespace("log_softmax", input)
+    return xp.special.log_softmax(input, axis=axis_of("log_softmax", axis, input))

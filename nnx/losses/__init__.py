@@ -1,4 +1,29 @@
 """Losses: modules over the functions of `nnx.functional`."""
 
+from .binary import BCELoss as BCELoss
+from .binary import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .binary import FocalLoss as FocalLoss
+from .binary import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from .classification import CrossEntropyLoss as CrossEntropyLoss
+from .classification import NLLLoss as NLLLoss
+from .distance import CosineEmbeddingLoss as CosineEmbeddingLoss
+from .distance import MarginRankingLoss as MarginRankingLoss
+from .distance import TripletMarginLoss as TripletMarginLoss
+from .distance import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+from .margin import HingeEmbeddingLoss as HingeEmbeddingLoss
+from .margin import HingeLoss as HingeLoss
+from .margin import MultiLabelMarginLoss as MultiLabelMarginLoss
+from .margin import MultiMarginLoss as MultiMarginLoss
+from .margin import SoftMarginLoss as SoftMarginLoss
+from .margin import SquaredHingeLoss as SquaredHingeLoss
+from .probability import GaussianNLLLoss as GaussianNLLLoss
+from .probability import KLDivLoss as KLDivLoss
+from .probability import PoissonNLLLoss as PoissonNLLLoss
+from .regression import HuberLoss as HuberLoss
+from .regression import L1Loss as L1Loss
+from .regression import LogCoshLoss as LogCoshLoss
 from .regression import MSELoss as MSELoss
+from .regression import QuantileLoss as QuantileLoss
+from .regression import SmoothL1Loss as SmoothL1Loss
+from .segmentation import DiceLoss as DiceLoss
+from .segmentation import TverskyLoss as TverskyLoss

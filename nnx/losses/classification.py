@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autodiff import Buffer
-from ..backend import asarray
 from ..functional.checks import check_fraction
-from ..functional.loss import check_reduction, cross_entropy
+from ..functional.loss import cross_entropy, nll_loss
+from ..functional.loss_checks import check_reduction
 from ..layers.checks import integer
 from ..layers.module import Module
+from .buffers import as_buffer
 
 
 class CrossEntropyLoss(Module):
@@ -30,7 +30,7 @@ class CrossEntropyLoss(Module):
     ) -> None:
         check_reduction("CrossEntropyLoss", reduction)
         check_fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
-        self.weight: Any = None if weight is None else Buffer(weight if hasattr(weight, "shape") else asarray(weight))
+        self.weight: Any = as_buffer(weight)
         self.ignore_index = integer("CrossEntropyLoss", "ignore_index", ignore_index)
         self.reduction = reduction
         self.label_smoothing = label_smoothing
@@ -40,3 +40,26 @@ class CrossEntropyLoss(Module):
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}, label_smoothing={self.label_smoothing}"
+
+
+class NLLLoss(Module):
+    """The negative log-likelihood of classes, given logarithms of probabilities. See `nnx.functional.nll_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> round(float(nnx.NLLLoss()(np.log([[0.25, 0.75]]), np.asarray([1]))), 4)
+    0.2877
+    """
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        check_reduction("NLLLoss", reduction)
+        self.weight: Any = as_buffer(weight)
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+    def forward(self, input: Any, target: Any) -> Any:
+        return nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"ignore_index={self.ignore_index!r}, reduction={self.reduction!r}"

@@ -1,5 +1,6 @@
 """Optimizers: they take gradients and change parameters."""
 
+from . import schedules as schedules
 from .adam import Adam as Adam
 from .adam import AdamW as AdamW
 from .optimizer import Optimizer as Optimizer

@@ -11,6 +11,21 @@ from ..layers import Module
 LOSSES: dict[str, Callable] = {
     "cross_entropy": functional.cross_entropy,
     "mse": functional.mse_loss,
+    "nll": functional.nll_loss,
+    "binary_cross_entropy": functional.binary_cross_entropy,
+    "binary_cross_entropy_with_logits": functional.binary_cross_entropy_with_logits,
+    "focal": functional.focal_loss,
+    "l1": functional.l1_loss,
+    "smooth_l1": functional.smooth_l1_loss,
+    "huber": functional.huber_loss,
+    "log_cosh": functional.log_cosh_loss,
+    "quantile": functional.quantile_loss,
+    "kl_div": functional.kl_div,
+    "poisson_nll": functional.poisson_nll_loss,
+    "hinge": functional.hinge_loss,
+    "squared_hinge": functional.squared_hinge_loss,
+    "dice": functional.dice_loss,
+    "tversky": functional.tversky_loss,
 }
 OPTIMIZERS: dict[str, Callable] = {
     "sgd": optim.SGD,
