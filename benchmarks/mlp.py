@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--save", action="store_true", help="write benchmarks/results/mlp.json")
+    parser.add_argument("--save", action="store_true", help="write a file to benchmarks/results")
     options = parser.parse_args()
     fresh_process(options.threads)
 
@@ -78,7 +78,8 @@ def main() -> None:
         print(f"  ratio {factor:.2f}   gate {gate} {'met' if factor <= gate else 'MISSED'}   goal {goal}\n")
         rows.append({"work": title, "ratio": factor, "gate": gate, "goal": goal, "results": results})
     if options.save:
-        print("written:", save("mlp", {"rows": rows}).name)
+        name = "mlp" if options.threads == 1 else f"mlp_{options.threads}_threads"
+        print("written:", save(name, {"rows": rows}).name)
 
 
 if __name__ == "__main__":

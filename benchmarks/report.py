@@ -11,12 +11,13 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+_FILES = ("mlp", "mlp_2_threads", "overhead")
 _NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "nnx": "nnx"}
 
 
 def load(folder: Path = RESULTS) -> dict[str, Any]:
     """Return the content of the result files by name."""
-    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("mlp", "overhead")}
+    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in _FILES}
 
 
 def microseconds(value: float) -> str:
@@ -27,11 +28,14 @@ def microseconds(value: float) -> str:
 def summary(results: dict[str, Any]) -> list[str]:
     """Return the table of what has a gate and a goal."""
     rows = [["work, on the CPU", "nnx", "yardstick", "nnx / yardstick", "gate", "goal"], ["---"] * 6]
-    for row in results["mlp"]["rows"]:
-        (_, ours), (name, theirs) = row["results"].items()
-        gate, goal = (_verdict(row["ratio"], row[key]) for key in ("gate", "goal"))
-        times = [microseconds(ours["median_us"]), f"{name}: {microseconds(theirs['median_us'])}"]
-        rows.append([row["work"], *times, f"{row['ratio']:.2f}", gate, goal])
+    for file in ("mlp", "mlp_2_threads"):
+        threads = results[file]["machine"]["threads"]
+        for row in results[file]["rows"]:
+            (_, ours), (name, theirs) = row["results"].items()
+            gate, goal = (_verdict(row["ratio"], row[key]) for key in ("gate", "goal"))
+            times = [microseconds(ours["median_us"]), f"{name}: {microseconds(theirs['median_us'])}"]
+            work = row["work"] if threads == 1 else f"{row['work']}, {threads} threads"
+            rows.append([work, *times, f"{row['ratio']:.2f}", gate, goal])
     overhead = results["overhead"]
     addition = next(row for row in overhead["rows"] if row["operation"] == "add")
     over = addition["over_numpy_us"]["tracked"]
