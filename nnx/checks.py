@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from numbers import Real
 from typing import Any
 
 
@@ -37,12 +38,26 @@ def boolean(where: str, name: str, value: Any) -> bool:
     return value
 
 
-def _integer(where: str, name: str, value: Any, minimum: int, wanted: str) -> int:
+def integer(where: str, name: str, value: Any) -> int:
+    """Return any integer, or raise TypeError."""
+    return _integer(where, name, value, None, "an integer")
+
+
+def check_range(where: str, name: str, value: Any, low: float, below: float | None = None) -> None:
+    """Raise unless low <= value (< below)."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not value >= low or (below is not None and not value < below):
+        bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
+        error = ValueError if number else TypeError
+        raise error(f"{where}: expected {name} to be {bounds}, got {value!r}.")
+
+
+def _integer(where: str, name: str, value: Any, minimum: int | None, wanted: str) -> int:
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
-    if number is not None and number >= minimum:
+    if number is not None and (minimum is None or number >= minimum):
         return number
     error = TypeError if number is None else ValueError
     raise error(f"{where}: expected {name} to be {wanted}, got {value!r}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .autodiff.namespace import namespace
+from .checks import check_range
 
 
 class Regularizer:
@@ -25,7 +26,8 @@ class L1(Regularizer):
     """
 
     def __init__(self, strength: float = 0.01) -> None:
-        self.strength = _checked("L1", strength)
+        check_range("L1", "strength", strength, 0.0)
+        self.strength = strength
 
     def __call__(self, parameter: Any) -> Any:
         xp = namespace(parameter)
@@ -46,16 +48,11 @@ class L2(Regularizer):
     """
 
     def __init__(self, strength: float = 0.01) -> None:
-        self.strength = _checked("L2", strength)
+        check_range("L2", "strength", strength, 0.0)
+        self.strength = strength
 
     def __call__(self, parameter: Any) -> Any:
         return self.strength * namespace(parameter).sum(parameter * parameter)
 
     def __repr__(self) -> str:
         return f"L2({self.strength})"
-
-
-def _checked(label: str, strength: float) -> float:
-    if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not strength >= 0:
-        raise ValueError(f"{label}: expected a strength of at least 0, got {strength!r}.")
-    return strength

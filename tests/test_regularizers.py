@@ -33,7 +33,7 @@ def test_gradients(regularizer):
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match=r"L2: expected a strength of at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"L2: expected strength to be at least 0, got -1"):
         L2(-1)
     with pytest.raises(ValueError, match=r"regularize: no parameter matches '\*\.wait'; the names are weight, bias\."):
         nnx.Linear(2, 2).regularize(L1(), "*.wait")

@@ -11,7 +11,7 @@ from ..dtypes import dtype_name
 from ..errors import DTypeError, ShapeError
 from .array import Array
 from .namespace import differentiable_of, require_differentiable
-from .tape import Slot, leaf, leaf_like
+from .tape import Slot, leaf
 
 reader: ContextVar[Callable[[Parameter], Any] | None] = ContextVar("nnx_reader", default=None)
 """What reading a parameter yields: None for the raw array, else a function of the parameter."""
@@ -313,7 +313,7 @@ def _leaf_of(parameter: Parameter) -> Any:
         data = parameter._data
         array = parameter._leaf = differentiable_of(data, "record").wrap(data, leaf(data, slot))
     elif array._node.saved[1] != slot.version:  # the same kind of array, with a new value
-        node = leaf_like(array._node, slot)
+        node = leaf(array._node, slot)
         array = parameter._leaf = type(array)()
         array._data = parameter._data
         array._node = node

@@ -141,26 +141,14 @@ class _Freed:
 FREED = _Freed()
 
 
-def leaf(data: Any, slot: Slot) -> Node:
-    """Return the node of a new leaf."""
+def leaf(like: Any, slot: Slot) -> Node:
+    """Return the node of a new leaf, with the shape and dtype of an array or of its former node."""
     node = Node()
     node.op = None
     node.parents = ()
     node.saved = (slot, slot.version)
-    node.shape = data.shape
-    node.dtype = data.dtype
-    node.seq = next_seq()
-    return node
-
-
-def leaf_like(old: Node, slot: Slot) -> Node:
-    """Return the node of a leaf whose value has changed."""
-    node = Node()
-    node.op = None
-    node.parents = ()
-    node.saved = (slot, slot.version)
-    node.shape = old.shape
-    node.dtype = old.dtype
+    node.shape = like.shape
+    node.dtype = like.dtype
     node.seq = next_seq()
     return node
 

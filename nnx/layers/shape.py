@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..checks import integer
 from ..errors import ShapeError
 from ..functional.checks import namespace_of
-from .checks import integer
 from .module import Module
 
 

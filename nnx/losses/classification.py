@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks import integer
 from ..functional.checks import check_fraction
 from ..functional.loss import cross_entropy, nll_loss
 from ..functional.loss_checks import check_reduction
-from ..layers.checks import integer
 from ..layers.module import Module
 from .buffers import as_buffer
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import boolean
+from ..checks import boolean, check_range
 from ..dtypes import is_complex
 from ..errors import DTypeError
-from .arguments import check_range
 from .optimizer import Optimizer
 
 

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any
 
 from ..autodiff import Parameter
+from ..checks import check_range
 
 _Named = list[tuple[str, Parameter, bool]]  # name, parameter, and whether the name was given by hand
 
@@ -94,15 +95,6 @@ def check_lr(label: str, lr: float | Callable[[int], float]) -> None:
     """Raise unless `lr` is a positive number, zero, or a schedule."""
     if not callable(lr):
         check_range(label, "lr", lr, low=0.0)
-
-
-def check_range(label: str, name: str, value: Any, low: float, below: float | None = None) -> None:
-    """Raise unless low <= value (< below)."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not value >= low or (below is not None and not value < below):
-        bounds = f"at least {low:g}" if below is None else f"from {low:g} to below {below:g}"
-        error = ValueError if number else TypeError
-        raise error(f"{label}: expected {name} to be {bounds}, got {value!r}.")
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,9 @@ class Optimizer:
         self, xp: Any, p: Any, g: Any, state: list[Any], options: Mapping[str, Any], lr: float, t: int
     ) -> tuple[Any, list[Any]]:
         """Return the new values of a piece of the parameters and of their state."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define update(self, xp, p, g, state, options, lr, t)."
+        )
 
     # ---- use
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import boolean
-from .arguments import check_range
+from ..checks import boolean, check_range
 from .optimizer import Optimizer
 
 

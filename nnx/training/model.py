@@ -157,15 +157,14 @@ class Model:
         training, validation = self._data_for_fit(x, y, batch_size, validation_split, validation_data, shuffle)
         if not any(parameter.trainable for parameter in self.net.parameters()):
             raise ValueError("Model.fit: the network has no trainable parameters; call net.unfreeze() if it is frozen.")
-        if self.optimizer is None:
-            self.optimizer = optim.Adam(self.net)
-        check_optimizer("Model.fit", self.optimizer, self.net)
-        self.optimizer.zero_grad()  # gradients of an earlier backward() are not for the first step
+        optimizer = self.optimizer = optim.Adam(self.net) if self.optimizer is None else self.optimizer
+        check_optimizer("Model.fit", optimizer, self.net)
+        optimizer.zero_grad()  # gradients of an earlier backward() are not for the first step
         self.history = self._new_history()
         progress = Progress(verbose, epochs)
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()
-            values = self._train_epoch(training, epoch, progress)
+            values = self._train_epoch(training, optimizer, epoch, progress)
             if validation is not None:
                 values |= {f"val_{name}": value for name, value in self._evaluate(validation).items()}
             seconds = time.perf_counter() - start
@@ -192,9 +191,8 @@ class Model:
         require_targets(where, *held_out)
         return training, Batches(where, *held_out, placement, batch_size)
 
-    def _train_epoch(self, batches: Batches, epoch: int, progress: Progress) -> dict[str, float]:
-        net, loss_of, metrics, optimizer = self.net, self.loss, self.metrics, self.optimizer
-        assert optimizer is not None
+    def _train_epoch(self, batches: Batches, optimizer: Any, epoch: int, progress: Progress) -> dict[str, float]:
+        net, loss_of, metrics = self.net, self.loss, self.metrics
         on_host, penalty = batches.placement.on_host, _penalty_of(net)
         log = DeviceLog()
         counts: list[int] = []

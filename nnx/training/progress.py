@@ -25,24 +25,26 @@ class Progress:
         """Return the batches of an epoch; those who iterate over them move the bar, if there is one."""
         if self._bar is None:
             return loader  # nothing is put between the loader and the training loop
-        return self._with_bar(loader, f"epoch {epoch}/{self.epochs}", status)
-
-    def _with_bar(self, loader: Iterable[Any], title: str, status: Callable[[], str]) -> Iterator[Any]:
-        assert self._bar is not None
-        with self._bar(loader, desc=title, file=sys.stdout, leave=False, dynamic_ncols=True) as bar:
-            looked = time.perf_counter()
-            for batch in bar:
-                yield batch
-                now = time.perf_counter()
-                if now - looked > _SECONDS_BETWEEN_LOOKS:  # reading the loss waits for the device
-                    looked = now
-                    bar.set_postfix_str(status(), refresh=False)
+        title = f"epoch {epoch}/{self.epochs}"
+        return _watched(self._bar(loader, desc=title, file=sys.stdout, leave=False, dynamic_ncols=True), status)
 
     def end_epoch(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
         """Print the line of a finished epoch."""
         if self.verbose:
             shown = "".join(f"  {name} {format_value(value)}" for name, value in values.items())
             print(f"epoch {epoch}/{self.epochs}{shown}  {seconds:.1f} s", flush=True)
+
+
+def _watched(bar: Any, status: Callable[[], str]) -> Iterator[Any]:
+    """Yield what a bar iterates over, and show the status beside it from time to time."""
+    with bar:
+        looked = time.perf_counter()
+        for batch in bar:
+            yield batch
+            now = time.perf_counter()
+            if now - looked > _SECONDS_BETWEEN_LOOKS:  # reading the loss waits for the device
+                looked = now
+                bar.set_postfix_str(status(), refresh=False)
 
 
 def _bar_class() -> Any:
