@@ -15,12 +15,13 @@ from typing import Any
 
 import array_api_compat
 
-from . import settings
-from .checks import positive_integer
 from .errors import BackendError, DTypeError, MixedBackendsError
 from .registry import SCALARS, Backend, backend_of_type, load_backend
 from .registry import available_backends as available_backends
 from .registry import backend_class as backend_class
+from .threads import each as each
+from .threads import get_num_threads as get_num_threads
+from .threads import set_num_threads as set_num_threads
 
 _DTYPE_NAME = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|complex(64|128)")
 
@@ -242,37 +243,3 @@ def backend_label(array: Any) -> str:
         return get_backend(array).name
     except TypeError:
         return "no backend"
-
-
-# ------------------------------------------------------------------ threads
-
-
-def set_num_threads(n: int) -> None:
-    """Set how many CPU threads nnx and the BLAS library beneath NumPy may use (initially ``NNX_NUM_THREADS``, if set).
-
-    Examples
-    --------
-    >>> import nnx
-    >>> nnx.set_num_threads(nnx.get_num_threads())
-    """
-    n = positive_integer("set_num_threads", "n", n)
-    import numpy  # noqa: F401  loads the BLAS library: only one that is there can be limited
-    from threadpoolctl import threadpool_limits
-
-    global _num_threads
-    threadpool_limits(n, user_api="blas")
-    _num_threads = n
-
-
-def get_num_threads() -> int:
-    """Return how many CPU threads nnx may use."""
-    if _num_threads is not None:
-        return _num_threads
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-_num_threads: int | None = None
-if "NNX_NUM_THREADS" not in settings.problems():  # a wrong value raises when the first backend is loaded
-    if (_requested := settings.num_threads()) is not None:
-        set_num_threads(_requested)

@@ -6,17 +6,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 import nnx
 from nnx import backend as nnx_backend
-from nnx import registry, settings
+from nnx import registry
 from nnx.backend import Backend, backend_class, load_backend
 from nnx.checks import non_negative_integer, positive_integer
 from nnx.errors import BackendError, MixedBackendsError
@@ -242,61 +241,7 @@ def test_the_fix_for_mixing_works_for_guests_too() -> None:
     assert torch.equal(nnx.asarray(np.ones(2, "float32"), backend="torch"), torch.ones(2))
 
 
-# ------------------------------------------------------------------ threads
-
-
-def blas_threads() -> set[int]:
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
-
-@pytest.fixture
-def own_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(nnx_backend, "_num_threads", None)
-    before = max(blas_threads(), default=1)
-    yield
-    nnx.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("own_threads")
-@pytest.mark.parametrize("n", [1, 2])
-def test_threads_are_those_of_blas(n: int) -> None:
-    nnx.set_num_threads(n)
-    assert nnx.get_num_threads() == n
-    assert blas_threads() <= {n}
-
-
-@pytest.mark.usefixtures("own_threads")
-def test_threads_are_the_processors_until_set() -> None:
-    assert 1 <= nnx.get_num_threads() <= (os.cpu_count() or 1)
-
-
-@pytest.mark.parametrize(
-    ("n", "error"),
-    [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError), (None, TypeError)],
-)
-def test_a_wrong_number_of_threads_is_refused(n: Any, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"^set_num_threads: expected n to be a positive integer, got"):
-        nnx.set_num_threads(n)
-
-
-def test_the_environment_sets_the_threads_before_numpy_is_there() -> None:
-    # The ground floor alone: the package above may have imported NumPy already, and with it BLAS.
-    code = f"""
-import sys, types
-sys.modules["nnx"] = package = types.ModuleType("nnx")
-package.__path__ = [{str(ROOT / "nnx")!r}]
-import nnx.backend, threadpoolctl
-print(nnx.backend.get_num_threads(), {{p["num_threads"] for p in threadpoolctl.threadpool_info()}})
-"""
-    done = run(code, NNX_NUM_THREADS="1", OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2")
-    assert done.stdout.split() == ["1", "{1}"], done.stderr
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5", "²"])
-def test_a_wrong_number_of_threads_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("NNX_NUM_THREADS", value)
-    with pytest.raises(ValueError, match=f"^NNX_NUM_THREADS: expected a positive integer, got '{value}'"):
-        settings.num_threads()
+# ------------------------------------------------------------------ settings
 
 
 @pytest.mark.parametrize("variable", ["NNX_NUM_THREADS", "NNX_KERNELS"])

@@ -23,6 +23,7 @@ MAX_IMPORT_SECONDS = 0.2
 # a floor, but do not import each other.
 FLOORS: list[tuple[str, ...]] = [
     ("errors", "dtypes", "checks", "settings"),
+    ("threads",),
     ("guests",),
     ("registry",),
     ("backend",),

@@ -1,0 +1,167 @@
+"""How many CPU threads nnx may use, and the one pool that they are in."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from . import settings
+from .checks import positive_integer
+
+_T = TypeVar("_T")
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many CPU threads nnx and the BLAS library beneath NumPy may use (initially ``NNX_NUM_THREADS``, if set).
+
+    Examples
+    --------
+    >>> import nnx
+    >>> nnx.set_num_threads(nnx.get_num_threads())
+    """
+    n = positive_integer("set_num_threads", "n", n)
+    import numpy  # noqa: F401  loads the BLAS library: only one that is there can be limited
+    from threadpoolctl import threadpool_limits
+
+    global _num_threads
+    threadpool_limits(n, user_api="blas")
+    _num_threads = n
+
+
+def get_num_threads() -> int:
+    """Return how many CPU threads nnx may use: by default ``OMP_NUM_THREADS``, or as many as the process has cores.
+
+    Examples
+    --------
+    >>> import nnx
+    >>> nnx.get_num_threads() >= 1
+    True
+    """
+    return _num_threads or _default_num_threads()
+
+
+def _default_num_threads() -> int:
+    global _num_threads
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    _num_threads = min(cores, int(text)) if text.isdecimal() and int(text) else cores
+    return _num_threads
+
+
+def each(function: Callable[[_T], Any], items: Sequence[_T]) -> None:
+    """Call ``function(item)`` for every item, over all threads that nnx may use; the caller's is one of them.
+
+    Meant for functions that spend their time in NumPy, which lets other threads run meanwhile. They have to write
+    their results to where nothing else writes, must not read context variables, and see BLAS on one thread. Within such
+    a function, `each` is a plain loop.
+
+    Parameters
+    ----------
+    function
+        What to call. If a call raises, those that have not begun are left out, and the first exception is raised.
+    items
+        Its arguments. They are handed out one at a time, in order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnx.backend import each
+    >>> x = np.ones((4, 1000))
+    >>> each(lambda i: np.multiply(x[i], i, out=x[i]), range(4))
+    >>> x.sum(axis=1).tolist()
+    [0.0, 1000.0, 2000.0, 3000.0]
+    """
+    workers = min(get_num_threads(), len(items))
+    if workers < 2 or getattr(_inside, "flag", False):
+        for item in items:
+            function(item)
+        return
+    position, stop = itertools.count(), len(items)
+
+    def work() -> None:
+        nonlocal stop
+        _inside.flag = True
+        try:
+            while (i := next(position)) < stop:
+                function(items[i])
+        except BaseException:
+            stop = 0
+            raise
+        finally:
+            _inside.flag = False
+
+    with _single_threaded_blas():
+        others = [_the_pool().submit(work) for _ in range(workers - 1)]
+        try:
+            work()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+
+
+# ------------------------------------------------------------------ the pool
+
+_num_threads: int | None = None
+_inside = threading.local()
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_blas: list[Any] | None = None  # threadpoolctl's handles of the BLAS libraries
+_users = 0  # calls of `each` under way
+_blas_threads: list[int] = []  # what to give back to each library after the last of them
+
+
+def _the_pool() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="nnx")  # starts them as they are needed
+        return _pool
+
+
+def _forget_pool() -> None:
+    """In a forked child, where its threads are gone."""
+    global _pool, _users, _lock
+    _pool, _users, _lock = None, 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+@contextmanager
+def _single_threaded_blas() -> Iterator[None]:
+    """Keep BLAS on one thread: those of nnx are busy. (threadpoolctl's own limits would search the libraries anew.)"""
+    global _users, _blas_threads, _blas
+    with _lock:
+        if _blas is None:
+            from threadpoolctl import ThreadpoolController
+
+            _blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        _users += 1
+        if _users == 1:
+            _blas_threads = [library.num_threads for library in _blas]
+            _set_blas(_blas, [1] * len(_blas))
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _set_blas(_blas, _blas_threads)
+
+
+def _set_blas(libraries: Sequence[Any], numbers: Sequence[int]) -> None:
+    for library, number in zip(libraries, numbers, strict=True):
+        library.set_num_threads(number)
+
+
+if "NNX_NUM_THREADS" not in settings.problems():  # a wrong value raises when the first backend is loaded
+    if (_requested := settings.num_threads()) is not None:
+        set_num_threads(_requested)
