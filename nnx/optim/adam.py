@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checks import boolean, check_range
-from ..dtypes import is_complex
-from ..errors import DTypeError
 from .optimizer import Optimizer
+from .parts import Step
 
 
 class Adam(Optimizer):
@@ -46,6 +45,7 @@ class Adam(Optimizer):
     array([0.9, 2.1])
     """
 
+    allows_complex = False
     decoupled = False
 
     def __init__(
@@ -68,13 +68,6 @@ class Adam(Optimizer):
             amsgrad=amsgrad,
             maximize=maximize,
         )
-        for group in self.groups:
-            for name, parameter in zip(group.names, group.parameters, strict=True):
-                if is_complex(parameter.dtype):
-                    raise DTypeError(
-                        f"{type(self).__name__}: parameter {name!r} is complex, which a mean of squares rules out. "
-                        "Keep real and imaginary part as two parameters."
-                    )
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -100,9 +93,8 @@ class Adam(Optimizer):
         beta1, beta2 = options["betas"]
         return (1 - beta1, 1 - beta2, 1 - beta2)[: len(self.state_names)]
 
-    def update(
-        self, xp: Any, p: Any, g: Any, state: list[Any], options: Mapping[str, Any], lr: float, t: int
-    ) -> tuple[Any, list[Any]]:
+    def update(self, xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
+        options, lr, t, _ = step
         beta1, beta2 = options["betas"]
         if options["maximize"]:
             g = -g

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..checks import boolean, check_range
 from .optimizer import Optimizer
+from .parts import Step
 
 
 class SGD(Optimizer):
@@ -79,9 +80,8 @@ class SGD(Optimizer):
         if options["nesterov"] and (not options["momentum"] or options["dampening"]):
             raise ValueError("SGD: nesterov=True needs a momentum above 0 and dampening=0.")
 
-    def update(
-        self, xp: Any, p: Any, g: Any, state: list[Any], options: Mapping[str, Any], lr: float, t: int
-    ) -> tuple[Any, list[Any]]:
+    def update(self, xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
+        options, lr, t, _ = step
         if options["maximize"]:
             g = -g
         if options["weight_decay"]:

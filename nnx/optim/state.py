@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from ..backend import get_backend, to_numpy
@@ -11,9 +12,9 @@ from ..errors import WeightsError
 
 
 def checked_state(
-    label: str, own: Mapping[str, Sequence[Any]], keys: Sequence[str], state: Any
-) -> tuple[int, dict[str, tuple[int, list[Any]]]]:
-    """Return the steps, and (step, arrays) for each parameter, of what ``state_dict()`` returned.
+    label: str, own: Mapping[str, Sequence[Any]], keys: Sequence[str], numbers: Sequence[str], state: Any
+) -> tuple[int, dict[str, tuple[int, tuple[float, ...], list[Any]]]]:
+    """Return the steps, and (step, numbers, arrays) for each parameter, of what ``state_dict()`` returned.
 
     Parameters
     ----------
@@ -23,6 +24,8 @@ def checked_state(
         Its state arrays by parameter; the new ones are like them.
     keys
         The names of the state arrays of one parameter.
+    numbers
+        The names of the numbers that go with a parameter that has made a step.
     state
         What to check.
 
@@ -40,7 +43,7 @@ def checked_state(
         problems += [f"unexpected: {name}" for name in entries if name not in own]
         for name, arrays in own.items():
             if name in entries:
-                problems += _misfits(name, dict(zip(keys, arrays, strict=True)), entries[name])
+                problems += _misfits(name, dict(zip(keys, arrays, strict=True)), numbers, entries[name])
     else:
         problems.append(f"parameters: expected a dict with an entry per parameter, got {type(entries).__name__}")
     if problems:
@@ -48,18 +51,29 @@ def checked_state(
             f"the state does not fit {label} ({len(problems)} problems, nothing was loaded):\n  "
             + "\n  ".join(problems)
         )
-    return int(steps), {
-        name: (int(entries[name]["step"]), [like(entries[name][k], a) for k, a in zip(keys, arrays, strict=True)])
-        for name, arrays in own.items()
-    }
+    return int(steps), {name: _taken(arrays, keys, numbers, entries[name]) for name, arrays in own.items()}
 
 
-def _misfits(name: str, own: Mapping[str, Any], entry: Any) -> list[str]:
+def _taken(
+    own: Sequence[Any], keys: Sequence[str], numbers: Sequence[str], entry: Mapping[str, Any]
+) -> tuple[int, tuple[float, ...], list[Any]]:
+    step = int(entry["step"])
+    arrays = [like(entry[key], array) for key, array in zip(keys, own, strict=True)]
+    return step, tuple(float(entry[number]) for number in numbers) if step else (), arrays
+
+
+def _misfits(name: str, own: Mapping[str, Any], numbers: Sequence[str], entry: Any) -> list[str]:
     if not isinstance(entry, Mapping):
-        return [f"{name}: expected a dict with {', '.join(['step', *own])}, got {type(entry).__name__}"]
+        return [f"{name}: expected a dict with {', '.join(['step', *numbers, *own])}, got {type(entry).__name__}"]
     problems = []
     if not _is_count(entry.get("step")):
         problems.append(f"{name}, step: expected a non-negative integer, got {entry.get('step')!r}")
+    elif int(entry["step"]):
+        problems += [
+            f"{name}, {number}: expected a number, got {entry.get(number)!r}"
+            for number in numbers
+            if not isinstance(entry.get(number), Real)
+        ]
     for key, array in own.items():
         found: Any = entry.get(key)
         shape = getattr(found, "shape", None)
@@ -69,7 +83,7 @@ def _misfits(name: str, own: Mapping[str, Any], entry: Any) -> list[str]:
         elif is_floating(found.dtype) != is_floating(array.dtype):
             wanted, got = dtype_name(array.dtype), dtype_name(found.dtype)
             problems.append(f"{name}, {key}: expected numbers such as {wanted}, got {got}")
-    return problems + [f"{name}: unexpected {key}" for key in entry if key not in ("step", *own)]
+    return problems + [f"{name}: unexpected {key}" for key in entry if key not in ("step", *numbers, *own)]
 
 
 def _is_count(value: Any) -> bool:

@@ -59,7 +59,7 @@ def test_parameters_and_gradients_are_views_of_flat_arrays() -> None:
     net = network()
     optimizer = nnx.optim.Adam(net, lr=0.1)
     steps(net, optimizer, 0, 3)
-    (flat,) = optimizer._flat
+    (flat,) = optimizer._parts
     storage = flat.storage
     used = np.zeros(storage.size, bool)
     for p, offset in zip(storage.parameters, storage.offsets, strict=True):
@@ -111,7 +111,7 @@ def test_laying_out_does_not_make_graphs_stale() -> None:
         loss = np.sum(net(np.ones((2, 3))))
     optimizer.state_dict()  # moves all parameters into flat storage
     loss.backward()
-    assert all(np.shares_memory(p.grad, optimizer._flat[0].storage.grads) for p in net.parameters())
+    assert all(np.shares_memory(p.grad, optimizer._parts[0].storage.grads) for p in net.parameters())
 
 
 @pytest.mark.parametrize("backend", ["numpy", "strict"])
@@ -211,7 +211,7 @@ def test_a_copy_notices_when_its_parameters_move(there: str, duplicate: Callable
     optimizer = nnx.optim.Adam(net, lr=0.1)
     steps(net, optimizer, 0, 3)
     other, other_optimizer = duplicate((net, optimizer))
-    assert not other_optimizer._flat  # views would only come back as arrays of their own
+    assert not other_optimizer._parts  # views would only come back as arrays of their own
     other.to("strict" if there == "numpy" else "numpy")
     steps(other, other_optimizer, 3, 6)
     expect(other, "Adam", 6)
