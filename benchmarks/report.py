@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-_FILES = ("mlp", "mlp_2_threads", "overhead")
+_FILES = ("mlp", "mlp_2_threads", "overhead", "recipes")
 _NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "nnx": "nnx"}
 
 
@@ -57,6 +58,17 @@ def overheads(results: dict[str, Any]) -> list[str]:
     return _table(rows)
 
 
+def recipes(results: dict[str, Any]) -> list[str]:
+    """Return the table of what examples reach beside the same recipe in PyTorch."""
+    rows = [["example", "held out", "nnx", "PyTorch", "bar"], ["---"] * 5]
+    for row in results["recipes"]["rows"]:
+        name = ", ".join(filter(None, (f"`{row['example']}.py`", row["part"])))
+        ours, theirs = (row["results"][library] for library in ("nnx", "torch"))
+        verdict = f"≥ {row['bar']:.3f}: {'met' if statistics.mean(ours) >= row['bar'] else 'not met'}"
+        rows.append([name, f"{row['measure']}, {len(ours)} seeds", _mean(ours), _mean(theirs), verdict])
+    return _table(rows)
+
+
 def machine(found: dict[str, Any]) -> str:
     """Describe where a result file was measured, with which versions, and when."""
     threads = f"{found['threads']} thread{'s' if found['threads'] != 1 else ''}"
@@ -67,11 +79,8 @@ def machine(found: dict[str, Any]) -> str:
 def texts(results: dict[str, Any]) -> dict[str, str]:
     """Return what belongs between the markers, by path from the root of the repository."""
     short = [*summary(results), "", f"Measured on: {machine(results['mlp']['machine'])}."]
-    places = [
-        f"- `{name}.json`, {_blocks(content)} blocks each: {machine(content['machine'])}."
-        for name, content in results.items()
-    ]
-    full = [*summary(results), "", *overheads(results), "", "Where and when:", "", *places]
+    places = [f"- `{name}.json`{_blocks(content)}: {machine(content['machine'])}." for name, content in results.items()]
+    full = [*summary(results), "", *overheads(results), "", *recipes(results), "", "Where and when:", "", *places]
     return {"README.md": "\n".join(short), "benchmarks/README.md": "\n".join(full)}
 
 
@@ -98,9 +107,16 @@ def _verdict(value: float, limit: float, unit: str = "") -> str:
     return f"≤ {limit:g}{unit}: {'met' if value <= limit else 'not met'}"
 
 
-def _blocks(content: dict[str, Any]) -> int:
-    """How many blocks the medians are over."""
-    return min(len(each["samples_us"]) for row in content["rows"] for each in row["results"].values())
+def _blocks(content: dict[str, Any]) -> str:
+    """How many blocks the medians are over, if times were measured."""
+    counts = [
+        len(each["samples_us"]) for row in content["rows"] for each in row["results"].values() if "samples_us" in each
+    ]
+    return f", {min(counts)} blocks each" if counts else ""
+
+
+def _mean(values: list[float]) -> str:
+    return f"{statistics.mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def _table(rows: list[list[str]]) -> list[str]:

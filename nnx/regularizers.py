@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .autodiff.namespace import namespace
+from .backend import device
 from .checks import check_range
+from .dtypes import is_complex
+from .errors import ShapeError
 
 
 class Regularizer:
@@ -26,7 +30,7 @@ class L1(Regularizer):
     """
 
     def __init__(self, strength: float = 0.01) -> None:
-        check_range("L1", "strength", strength, 0.0)
+        _check_strength("L1", "strength", strength)
         self.strength = strength
 
     def __call__(self, parameter: Any) -> Any:
@@ -48,11 +52,108 @@ class L2(Regularizer):
     """
 
     def __init__(self, strength: float = 0.01) -> None:
-        check_range("L2", "strength", strength, 0.0)
+        _check_strength("L2", "strength", strength)
         self.strength = strength
 
     def __call__(self, parameter: Any) -> Any:
-        return self.strength * namespace(parameter).sum(parameter * parameter)
+        return self.strength * _sum_of_squares(parameter)
 
     def __repr__(self) -> str:
         return f"L2({self.strength})"
+
+
+class L1L2(Regularizer):
+    """`l1` times the sum of absolute values plus `l2` times the sum of squares: the elastic net [1]_.
+
+    The names and defaults are those of Keras.
+
+    References
+    ----------
+    .. [1] Zou, Hastie, "Regularization and variable selection via the elastic net", J. R. Stat. Soc. B 67, 2005.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> float(nnx.regularizers.L1L2(l1=0.5, l2=0.1)(np.asarray([1.0, -3.0])))
+    3.0
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        _check_strength("L1L2", "l1", l1)
+        _check_strength("L1L2", "l2", l2)
+        self.l1 = l1
+        self.l2 = l2
+
+    def __call__(self, parameter: Any) -> Any:
+        xp = namespace(parameter)
+        return self.l1 * xp.sum(xp.abs(parameter)) + self.l2 * _sum_of_squares(parameter)
+
+    def __repr__(self) -> str:
+        return f"L1L2(l1={self.l1}, l2={self.l2})"
+
+
+class Orthogonal(Regularizer):
+    """`strength` times ||W Wᵀ - I||², the squared Frobenius norm: it keeps a weight near an orthogonal one.
+
+    A weight of any rank, (out, ..., in), counts as a matrix W (out, rest). Where it has more rows than columns they
+    cannot all be orthogonal, and ||Wᵀ W - I||² is taken, which differs by the constant out - rest: the gradient is the
+    same, and the penalty is 0 exactly for what `nnx.init.orthogonal` draws. This is the orthogonal regularisation of
+    BigGAN [1]_ (its equation 3). `OrthogonalRegularizer` of Keras is another: the mean absolute cosine between rows,
+    which leaves their lengths free.
+
+    Parameters
+    ----------
+    strength
+        The factor, at least 0.
+
+    Raises
+    ------
+    ShapeError
+        When called with an array of fewer than two axes, such as a bias.
+
+    References
+    ----------
+    .. [1] Brock, Donahue, Simonyan, "Large scale GAN training for high fidelity natural image synthesis", ICLR 2019.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> penalty = nnx.regularizers.Orthogonal(0.5)
+    >>> float(penalty(np.asarray([[0.0, 1.0], [-1.0, 0.0]]))), float(penalty(np.asarray([[2.0, 0.0], [0.0, 1.0]])))
+    (0.0, 4.5)
+    """
+
+    def __init__(self, strength: float = 0.01) -> None:
+        _check_strength("Orthogonal", "strength", strength)
+        self.strength = strength
+
+    def __call__(self, parameter: Any) -> Any:
+        shape = tuple(parameter.shape)
+        if len(shape) < 2:
+            raise ShapeError(
+                f"Orthogonal: expected a weight of two or more axes, (out, ..., in), got shape {shape}. Choose the "
+                "weights by a pattern: net.regularize(Orthogonal(), '*.weight')."
+            )
+        xp = namespace(parameter)
+        rows, columns = shape[0], math.prod(shape[1:])
+        matrix = xp.reshape(parameter, (rows, columns))
+        turned = xp.matrix_transpose(xp.conj(matrix) if is_complex(parameter.dtype) else matrix)
+        gram = xp.matmul(matrix, turned) if rows <= columns else xp.matmul(turned, matrix)
+        return self.strength * _sum_of_squares(
+            gram - xp.eye(min(rows, columns), dtype=parameter.dtype, device=device(parameter))
+        )
+
+    def __repr__(self) -> str:
+        return f"Orthogonal({self.strength})"
+
+
+def _check_strength(where: str, name: str, value: Any) -> None:
+    check_range(where, name, value, 0.0)
+    if math.isinf(value):
+        raise ValueError(f"{where}: expected {name} to be a finite number, got {value!r}; it is a factor, e.g. 1e-4.")
+
+
+def _sum_of_squares(x: Any) -> Any:
+    """The sum of squared absolute values: a real number, also for complex arrays."""
+    xp = namespace(x)
+    return xp.sum(xp.real(xp.conj(x) * x) if is_complex(x.dtype) else x * x)

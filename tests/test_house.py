@@ -31,7 +31,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("random",),
     ("autodiff",),
     ("functional",),
-    ("init", "regularizers"),
+    ("init", "regularizers", "constraints"),
     ("capture",),
     ("metrics",),
     ("data",),

@@ -1,12 +1,14 @@
-"""The figures in the READMEs are those of the result files."""
+"""The figures in the READMEs, and those that examples are held to, are the ones of the result files."""
 
+import ast
 import json
 import re
 import shutil
+from statistics import mean
 
 import pytest
 
-from benchmarks import report
+from benchmarks import recipes, report
 
 PAGES = ("README.md", "benchmarks/README.md")
 
@@ -79,3 +81,44 @@ def test_what_stands_around_the_tables_is_kept(copy):
 def test_a_page_without_markers_is_refused():
     with pytest.raises(ValueError, match="expected <!-- results: begin --> and <!-- results: end --> once each"):
         report.rewritten("# Title\n", "text")
+
+
+RECIPES = json.loads((report.RESULTS / "recipes.json").read_text())["rows"]
+
+
+@pytest.mark.parametrize("row", RECIPES, ids=lambda row: f"{row['example']} {row['part']}")
+def test_a_recipe_meets_its_bar(row):
+    ours, theirs = row["results"]["nnx"], row["results"]["torch"]
+    assert len(ours) == len(theirs) >= 3
+    assert row["bar"] == recipes.bar(row["example"], row["part"], theirs)
+    assert mean(ours) >= row["bar"] >= mean(theirs) - recipes.MARGIN
+    page = (report.ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    start = f"| `{row['example']}.py`{row['part'] and ', '}{row['part']} |"
+    (line,) = [line for line in page.splitlines() if line.startswith(start)]
+    assert f"| {mean(ours):.3f} ({min(ours):.3f}–{max(ours):.3f}) | {mean(theirs):.3f} (" in line
+    assert line.endswith(f"| ≥ {row['bar']:.3f}: met |")
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_an_example_is_held_to_the_figures_of_its_recipe(name):
+    measured = {row["part"]: mean(row["results"]["torch"]) for row in RECIPES if row["example"] == name}
+    floors = {floor for (example, _), floor in recipes.FLOORS.items() if example == name}
+    source = (recipes.EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    constants = {key: ast.literal_eval(value) for key, value in re.findall(r"^(TORCH|TARGET) = (.+)$", source, re.M)}
+    stated = constants.pop("TORCH")
+    if isinstance(stated, dict):
+        assert stated == {part: round(value, 4) for part, value in measured.items()}
+    else:  # of the last network
+        assert stated == round(list(measured.values())[-1], 4)
+    assert set(constants.values()) == floors
+    assert f"- {recipes.MARGIN:g}" in source
+
+
+def test_what_scripts_print_is_read_by_seed_and_part():
+    output = (
+        "L2 penalty, seed 0: held-out accuracy 0.8260\n"
+        "L2 penalty, seed 1: held-out accuracy 0.8383\n"
+        "L2 penalty: mean of 2 0.8322 (PyTorch: 0.8449)\n"
+        "seed 0: off by 51,001 dollars (RMSE), held-out R2 -0.5\n"
+    )
+    assert recipes.figures(output) == {("L2 penalty", "accuracy"): [0.826, 0.8383], ("", "R2"): [-0.5]}

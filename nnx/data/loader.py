@@ -1,6 +1,6 @@
 """DataLoader: batches of a dataset, in order or shuffled."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from nnx.checks import boolean, non_negative_integer, positive_integer
 from nnx.data.dataset import ArrayDataset, Dataset, Subset, gather, read_items
 from nnx.data.prefetch import Prefetcher
-from nnx.random import data_generator
+from nnx.data.seeds import Seed, generator_of, use_generator
 
 _DEFAULT_PREFETCH = 2
 
@@ -37,11 +37,15 @@ class DataLoader:
         Makes a batch of a list of items. Default: stack arrays and numbers, through tuples and dicts.
     prefetch : int, optional
         Number of batches that one background thread prepares ahead; 0 prepares each when it is asked for.
-        Default: 2, but 0 for arrays in memory (`ArrayDataset` without `collate_fn`), where handing a batch
-        over costs more than it saves; a memory-mapped file is a reason to ask for 2. Arrays on a device
+        Default: 2, but 0 for arrays in memory (`ArrayDataset` without `collate_fn` and `transform`), where handing a
+        batch over costs more than it saves; a memory-mapped file is a reason to ask for 2. Arrays on a device
         are never read by the thread: it would do so on another stream than the consumer's.
     seed : int or numpy.random.Generator, optional
-        Where the shuffles come from. Default: the data generator that `nnx.seed` sets.
+        Where the shuffles, and the draws of `transform`, come from. Default: the data generator that `nnx.seed` sets.
+    transform : callable, optional
+        A function of the members of a batch, ``transform(x, y)`` for pairs, that returns the new members: one of
+        `nnx.data.transforms`, or one's own. A batch that is no tuple is its only argument. It runs in the background
+        thread, if there is one.
 
     Raises
     ------
@@ -54,7 +58,8 @@ class DataLoader:
     Notes
     -----
     With `prefetch`, items are read in another thread. A dataset that draws random numbers itself is
-    reproducible if it owns its generator.
+    reproducible if it owns its generator. Transforms without a seed draw from a generator of their batch
+    (`nnx.data.transforms.current_generator`), so they are reproducible whatever `prefetch` is.
 
     Examples
     --------
@@ -79,7 +84,8 @@ class DataLoader:
         drop_last: bool = False,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         prefetch: int | None = None,
-        seed: int | np.random.Generator | None = None,
+        seed: Seed = None,
+        transform: Callable[..., Any] | None = None,
     ) -> None:
         _check_dataset(dataset)
         self.dataset = dataset
@@ -88,12 +94,18 @@ class DataLoader:
                 f"DataLoader: expected collate_fn to be a function of a list of items, got {collate_fn!r}. Leave it "
                 "out to stack arrays and numbers."
             )
+        if transform is not None and not callable(transform):
+            raise TypeError(
+                f"DataLoader: expected transform to be a function of the members of a batch, got {transform!r}. Put "
+                "several together with nnx.data.transforms.Compose."
+            )
         self.batch_size = positive_integer("DataLoader", "batch_size", batch_size)
         self.shuffle = boolean("DataLoader", "shuffle", shuffle)
         self.drop_last = boolean("DataLoader", "drop_last", drop_last)
         self.collate_fn = collate_fn
         self.prefetch = None if prefetch is None else non_negative_integer("DataLoader", "prefetch", prefetch)
-        self._generator = None if seed is None else _generator(seed)
+        self.transform = transform
+        self._generator = generator_of("DataLoader", "seed", seed)
         if len(self) == 0:
             raise ValueError(
                 f"DataLoader: drop_last=True leaves no batch of {len(dataset)} items with batch_size="
@@ -111,17 +123,17 @@ class DataLoader:
         return f"DataLoader({source}, batch_size={self.batch_size}{flags})"
 
     def __iter__(self) -> Iterator[Any]:
-        # Not a generator function: the order is drawn now, not when the first batch is asked for.
+        # Not a generator function: what is random is drawn now, not when the first batch is asked for.
         size, count = len(self.dataset), len(self)
-        if self.shuffle:
-            generator = data_generator() if self._generator is None else self._generator
-            order = generator.permutation(size)
-        else:
-            order = np.arange(size)
+        order = self._generator.permutation(size) if self.shuffle else np.arange(size)
         chunks = (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(count))
-        load = partial(_load, self.dataset, self.collate_fn)
+        load: Callable[[Any], Any] = partial(_load, self.dataset, self.collate_fn)
+        tasks: Iterable[Any] = chunks
+        if self.transform is not None:
+            key = int(self._generator.integers(2**63))
+            load, tasks = partial(_load_transformed, load, self.transform, key), enumerate(chunks)
         depth = self._depth()
-        return Prefetcher(load, chunks, depth) if depth else (load(chunk) for chunk in chunks)
+        return Prefetcher(load, tasks, depth) if depth else (load(task) for task in tasks)
 
     def _depth(self) -> int:
         """How many batches to prepare ahead: see the parameter `prefetch`."""
@@ -134,13 +146,26 @@ class DataLoader:
             return 0
         if self.prefetch is not None:
             return self.prefetch
-        return 0 if in_memory and self.collate_fn is None else _DEFAULT_PREFETCH
+        return 0 if in_memory and self.collate_fn is None and self.transform is None else _DEFAULT_PREFETCH
 
 
 def _load(dataset: Dataset, collate_fn: Callable[[list[Any]], Any] | None, indices: np.ndarray) -> Any:
     if collate_fn is None:
         return gather(dataset, indices)
     return collate_fn(read_items(dataset, indices.tolist()))
+
+
+def _load_transformed(
+    load: Callable[[np.ndarray], Any], transform: Callable[..., Any], key: int, task: tuple[int, np.ndarray]
+) -> Any:
+    number, indices = task
+    batch = load(indices)
+    # A generator for each batch, because the order in which batches are made and dropped is a matter of threads.
+    with use_generator(np.random.Generator(np.random.Philox(key=key + (number << 64)))):
+        if not isinstance(batch, tuple):
+            return transform(batch)
+        result = transform(*batch)
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _check_dataset(dataset: Any) -> None:
@@ -151,10 +176,3 @@ def _check_dataset(dataset: Any) -> None:
         )
     if len(dataset) == 0:
         raise ValueError(f"DataLoader: the {type(dataset).__name__} is empty; expected at least one item.")
-
-
-def _generator(seed: Any) -> np.random.Generator:
-    """A generator as it is, and a new one for an integer."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    return np.random.default_rng(non_negative_integer("DataLoader", "seed", seed))

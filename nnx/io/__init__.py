@@ -1,4 +1,6 @@
-"""Files: weights as safetensors."""
+"""Files: weights as safetensors, of nnx and of PyTorch."""
 
 from .checkpoint import load_weights as load_weights
 from .checkpoint import save_weights as save_weights
+from .torch import load_torch_weights as load_torch_weights
+from .torch import save_torch_weights as save_torch_weights

@@ -60,23 +60,10 @@ def save_weights(module: Module, path: str | os.PathLike[str]) -> None:
     ...     nnx.save_weights(nnx.Linear(3, 2), path)
     ...     nnx.load_weights(nnx.Linear(3, 2), path)
     """
-    _check_module("save_weights", module)
-    target = Path(os.path.realpath(path))  # a link stays one: what it points to is replaced
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"save_weights: the folder {str(target.parent)!r} does not exist; create it first.")
-    if target.is_dir():
-        raise IsADirectoryError(f"save_weights: expected the name of a file, got the folder {str(target)!r}.")
-    arrays = {name: np.asarray(to_numpy(raw), order="C") for name, raw in module.state_dict().items()}
+    check_module("save_weights", module)
+    arrays = {name: np.asarray(to_numpy(raw)) for name, raw in module.state_dict().items()}
     metadata = {"format": "nnx", "layout": LAYOUT, "nnx_version": _version()}
-    temporary = target.with_name(f".nnx.{secrets.token_hex(8)}.tmp")  # short: the longest name allowed may be wanted
-    try:
-        _write(arrays, metadata, temporary)
-        os.replace(temporary, target)
-    except OSError as error:  # nobody knows the temporary name
-        raise OSError(error.errno, f"save_weights: {error.strerror or error}", str(target)) from None
-    finally:
-        with contextlib.suppress(OSError):  # nor should the tidying up hide why the writing failed
-            temporary.unlink(missing_ok=True)
+    write_safetensors("save_weights", arrays, metadata, Path(path))
 
 
 def load_weights(module: Module, path: str | os.PathLike[str], strict: bool = True) -> None:
@@ -112,21 +99,40 @@ def load_weights(module: Module, path: str | os.PathLike[str], strict: bool = Tr
     ...         print(str(error).splitlines()[-1].strip())
     weight: expected shape (2, 5), got (2, 3)
     """
-    _check_module("load_weights", module)
+    check_module("load_weights", module)
     file = os.fspath(path)
-    state = _read(file)
+    state, metadata = read_safetensors(file)
+    _check_layout(file, metadata)
     try:
         module.load_state_dict(state, strict=strict)
     except WeightsError as error:
         raise WeightsError(f"{file!r}: {error}") from None
 
 
-def _check_module(function: str, module: Any) -> None:
+def check_module(function: str, module: Any) -> None:
     if isinstance(module, Module):
         return
     own = isinstance(getattr(module, "net", None), Module) and hasattr(module, function)  # a Model, which is above
     advice = f" Write model.{function}(path)." if own else f" Write nnx.{function}(module, path)."
     raise TypeError(f"{function}: expected a Module, got {type(module).__name__}.{advice}")
+
+
+def write_safetensors(function: str, arrays: Mapping[str, np.ndarray], metadata: dict[str, str], path: Path) -> None:
+    """Write a file that appears under its name only when it is complete."""
+    target = Path(os.path.realpath(path))  # a link stays one: what it points to is replaced
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{function}: the folder {str(target.parent)!r} does not exist; create it first.")
+    if target.is_dir():
+        raise IsADirectoryError(f"{function}: expected the name of a file, got the folder {str(target)!r}.")
+    temporary = target.with_name(f".nnx.{secrets.token_hex(8)}.tmp")  # short: the longest name allowed may be wanted
+    try:
+        _write(function, arrays, metadata, temporary)
+        os.replace(temporary, target)
+    except OSError as error:  # nobody knows the temporary name
+        raise OSError(error.errno, f"{function}: {error.strerror or error}", str(target)) from None
+    finally:
+        with contextlib.suppress(OSError):  # nor should the tidying up hide why the writing failed
+            temporary.unlink(missing_ok=True)
 
 
 def _version() -> str:
@@ -136,32 +142,31 @@ def _version() -> str:
         return "unknown"
 
 
-def _write(arrays: Mapping[str, np.ndarray], metadata: dict[str, str], file: Path) -> None:
+def _write(function: str, arrays: Mapping[str, np.ndarray], metadata: dict[str, str], file: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     file.touch(exist_ok=False)
     mode = file.stat().st_mode  # what the umask allows; safetensors would leave the file to its owner alone
     try:
-        save_file(dict(arrays), file, metadata=metadata)
+        save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, file, metadata=metadata)
         file.chmod(mode)
     except (SafetensorError, KeyError) as error:
         dtypes = ", ".join(sorted({array.dtype.name for array in arrays.values()}))
-        raise WeightsError(f"save_weights: safetensors cannot store these arrays ({dtypes}): {error}") from error
+        raise WeightsError(f"{function}: safetensors cannot store these arrays ({dtypes}): {error}") from error
     with open(file, "rb+") as written:  # the name must not reach the disk before the content
         os.fsync(written.fileno())
 
 
-def _read(file: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a file, after checking that nnx wrote it."""
+def read_safetensors(file: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the arrays and the metadata of a file."""
     _check_whole(file)
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            _check_layout(file, metadata)
-            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a mapping)
+            return arrays, opened.metadata() or {}
     except SafetensorError as error:
         raise WeightsError(f"{file!r} is damaged or no safetensors file: {error}. {_AGAIN}") from error
 
@@ -202,7 +207,7 @@ def _check_layout(file: str, metadata: Mapping[str, str]) -> None:
     if layout is None:
         raise WeightsError(
             f"{file!r} was not written by nnx (no layout={LAYOUT} in its metadata). A PyTorch file needs its axes "
-            "transposed: nnx keeps features last, PyTorch channels first."
+            "transposed: nnx keeps features last, PyTorch channels first. Use nnx.io.load_torch_weights(module, path)."
         )
     if layout != LAYOUT:
         raise WeightsError(f"{file!r}: expected layout={LAYOUT} in its metadata, got layout={layout}.")

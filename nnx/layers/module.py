@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +10,12 @@ from typing import Any
 from ..autodiff import Buffer, Parameter
 from ..autodiff.parameter import reader
 from .state import checked_state, converter
+from .weight_rules import WeightRules
 
 _next_key = itertools.count().__next__
 
 
-class Module:
+class Module(WeightRules):
     """A plain object that has parameters and computes something in `forward`.
 
     Assign parameters, buffers and other modules to attributes in ``__init__``; they are found in the order of
@@ -43,12 +43,12 @@ class Module:
     _buffers: dict[str, Buffer]
     _modules: dict[str, Module]
     _hooks: dict[int, Callable]
-    _regularizers: list[tuple[Callable[[Any], Any], str]]
     training: bool
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Module:
         self = super().__new__(cls)
-        self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _hooks={}, _regularizers=[], training=True)
+        self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _hooks={}, training=True)
+        self.__dict__.update(_regularizers=[], _constraints=[])
         return self
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -301,38 +301,6 @@ class Module:
             self._hooks.pop(key, None)
 
         return remove
-
-    # ---- regularisers
-
-    def regularize(self, regularizer: Callable[[Any], Any], pattern: str = "*") -> Module:
-        """Penalise the parameters whose dotted names match a shell-style pattern; return self.
-
-        Examples
-        --------
-        >>> import nnx
-        >>> net = nnx.Sequential(nnx.Linear(2, 2)).regularize(nnx.regularizers.L2(1e-4), "*.weight")
-        """
-        names = [name for name, _ in self.named_parameters()]
-        if not fnmatch.filter(names, pattern):
-            known = ", ".join(names) or "none"
-            raise ValueError(f"regularize: no parameter matches {pattern!r}; the names are {known}.")
-        self._regularizers.append((regularizer, pattern))
-        return self
-
-    @property
-    def regularized(self) -> bool:
-        """Whether this module or one inside has regularisers."""
-        return any(module._regularizers for module in self.modules())
-
-    def penalty(self) -> Any:
-        """Return the sum of all penalties of this module and those inside; 0.0 without regularisers."""
-        total: Any = 0.0
-        for module in self.modules():
-            for regularizer, pattern in module._regularizers:
-                for name, parameter in module.named_parameters():
-                    if fnmatch.fnmatchcase(name, pattern):
-                        total = regularizer(parameter.read()) + total
-        return total
 
     # ---- text
 

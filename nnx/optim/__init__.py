@@ -1,7 +1,29 @@
 """Optimizers: they take gradients and change parameters."""
 
 from . import schedules as schedules
+from .adadelta import Adadelta as Adadelta
+from .adafactor import Adafactor as Adafactor
+from .adagrad import Adagrad as Adagrad
 from .adam import Adam as Adam
 from .adam import AdamW as AdamW
+from .adamax import Adamax as Adamax
+from .asgd import ASGD as ASGD
+from .averaging import EMA as EMA
+from .averaging import SWA as SWA
+from .averaging import update_bn as update_bn
+from .clipping import clip_by_global_norm as clip_by_global_norm
+from .clipping import clip_by_value as clip_by_value
+from .clipping import clip_grad_norm_ as clip_grad_norm_
+from .clipping import clip_grad_value_ as clip_grad_value_
+from .lamb import LAMB as LAMB
+from .lars import LARS as LARS
+from .lbfgs import LBFGS as LBFGS
+from .lion import Lion as Lion
+from .lookahead import Lookahead as Lookahead
+from .muon import Muon as Muon
+from .nadam import NAdam as NAdam
 from .optimizer import Optimizer as Optimizer
+from .radam import RAdam as RAdam
+from .rmsprop import RMSprop as RMSprop
+from .rprop import Rprop as Rprop
 from .sgd import SGD as SGD

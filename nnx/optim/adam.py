@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import boolean, check_range
+from ..checks import boolean
 from .optimizer import Optimizer
 from .parts import Step
+from .rules import check_betas, check_decay, check_eps, with_decay
 
 
 class Adam(Optimizer):
@@ -25,11 +26,13 @@ class Adam(Optimizer):
     eps
         Added to the denominator.
     weight_decay
-        The coefficient of an L2 penalty, added to the gradient. See `AdamW` for decay apart from the gradient.
+        The coefficient of an L2 penalty, added to the gradient.
     amsgrad
         Whether to divide by the largest mean square so far [2]_.
     maximize
         Whether to climb instead.
+    decoupled_weight_decay
+        Whether `weight_decay` shrinks the parameters apart from the gradient, which makes it `AdamW`.
 
     References
     ----------
@@ -46,7 +49,6 @@ class Adam(Optimizer):
     """
 
     allows_complex = False
-    decoupled = False
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(
             parameters,
@@ -67,6 +70,7 @@ class Adam(Optimizer):
             weight_decay=weight_decay,
             amsgrad=amsgrad,
             maximize=maximize,
+            decoupled_weight_decay=decoupled_weight_decay,
         )
 
     @property
@@ -78,15 +82,10 @@ class Adam(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         label = type(self).__name__
-        if not isinstance(options["betas"], (tuple, list)) or len(options["betas"]) != 2:
-            raise TypeError(f"{label}: expected betas to be a pair of numbers, got {options['betas']!r}.")
-        for k, beta in enumerate(options["betas"]):
-            check_range(label, f"betas[{k}]", beta, 0.0, 1.0)
-        check_range(label, "eps", options["eps"], 0.0)
-        if not options["eps"]:
-            raise ValueError(f"{label}: expected eps to be above 0, got 0: a zero gradient would give NaN.")
-        check_range(label, "weight_decay", options["weight_decay"], 0.0)
-        for name in ("amsgrad", "maximize"):
+        check_betas(label, options["betas"])
+        check_eps(label, options["eps"])
+        check_decay(label, options)
+        for name in ("amsgrad", "decoupled_weight_decay"):
             boolean(label, name, options[name])
 
     def state_scales(self, options: Mapping[str, Any]) -> tuple[float, ...]:
@@ -96,18 +95,12 @@ class Adam(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
         options, lr, t, _ = step
         beta1, beta2 = options["betas"]
-        if options["maximize"]:
-            g = -g
-        if options["weight_decay"]:
-            if self.decoupled:
-                p *= 1 - lr * options["weight_decay"]
-            else:
-                g = g + options["weight_decay"] * p
+        p, g = with_decay(p, g, step, options["decoupled_weight_decay"])
         mean, square, *rest = state  # divided by 1 - beta: a multiplication less each
         mean *= beta1
         mean += g
         square *= beta2
-        square += g * g
+        square += xp.square(g)
         if options["amsgrad"]:
             rest = [xp.maximum(rest[0], square)]
         # both bias corrections and scales, moved from the arrays into two numbers
@@ -137,8 +130,6 @@ class AdamW(Adam):
     array([0.95])
     """
 
-    decoupled = True
-
     def __init__(
         self,
         parameters: Any,
@@ -150,4 +141,6 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            parameters, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
+        )

@@ -8,6 +8,7 @@ from typing import Any
 from ..checks import boolean, check_range
 from .optimizer import Optimizer
 from .parts import Step
+from .rules import check_decay, with_decay
 
 
 class SGD(Optimizer):
@@ -74,18 +75,14 @@ class SGD(Optimizer):
         super().check_options(options)
         check_range("SGD", "momentum", options["momentum"], 0.0, 1.0)
         check_range("SGD", "dampening", options["dampening"], 0.0)
-        check_range("SGD", "weight_decay", options["weight_decay"], 0.0)
-        for name in ("nesterov", "maximize"):
-            boolean("SGD", name, options[name])
+        check_decay("SGD", options)
+        boolean("SGD", "nesterov", options["nesterov"])
         if options["nesterov"] and (not options["momentum"] or options["dampening"]):
             raise ValueError("SGD: nesterov=True needs a momentum above 0 and dampening=0.")
 
     def update(self, xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
         options, lr, t, _ = step
-        if options["maximize"]:
-            g = -g
-        if options["weight_decay"]:
-            g = g + options["weight_decay"] * p
+        p, g = with_decay(p, g, step)
         if options["momentum"]:
             (momentum,) = state
             if t == 1:

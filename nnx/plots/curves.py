@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .figure import figure_class
+
 
 def learning_curves(history: Mapping[str, Sequence[float]], path: str | Path | None = None) -> Any:
     """Draw every loss and metric over the epochs, training and validation in one panel each.
@@ -34,15 +36,15 @@ def learning_curves(history: Mapping[str, Sequence[float]], path: str | Path | N
     >>> len(figure.axes)
     1
     """
-    figure_class = _matplotlib_figure()
     names = [name for name in history if not name.startswith("val_")]
-    figure = figure_class(figsize=(4.5 * max(1, len(names)), 3.5), layout="constrained")
+    figure = figure_class()(figsize=(4.5 * max(1, len(names)), 3.5), layout="constrained")
     for k, name in enumerate(names):
         axes = figure.add_subplot(1, len(names), k + 1)
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if key in history:
                 epochs = range(1, len(history[key]) + 1)
                 axes.plot(epochs, history[key], label=label, marker="." if len(history[key]) < 30 else None)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
@@ -50,13 +52,3 @@ def learning_curves(history: Mapping[str, Sequence[float]], path: str | Path | N
     if path is not None:
         figure.savefig(path, dpi=120)
     return figure
-
-
-def _matplotlib_figure() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'nnx.plots needs matplotlib; run `pip install "nnx-array[plots]"`.', name=error.name
-        ) from error
-    return Figure

@@ -32,6 +32,7 @@ from .inputs import (
 from .modes import evaluation_mode, training_mode
 from .names import check_optimizer, get_loss, get_optimizer
 from .progress import Progress
+from .updates import Updates
 
 
 class Model:
@@ -111,6 +112,8 @@ class Model:
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
         verbose: int = 1,
     ) -> History:
         """Train, and return what happened.
@@ -135,6 +138,12 @@ class Model:
             A pair (x, y), a `Dataset` or a `DataLoader`, instead of `validation_split`.
         shuffle
             Whether to draw a new order for every epoch. A `DataLoader` has its own.
+        accumulate
+            How many batches make a step of the optimizer, with the mean gradient over all their samples: that of one
+            large batch, in the memory of a small one. The last step of an epoch takes the batches that are left.
+        clip_norm
+            Scale the gradients of a step so that their norm, all taken together, is at most this (see
+            `nnx.optim.clip_grad_norm_`); None for no bound.
         verbose
             1 prints a line per epoch, with a progress bar in a terminal or notebook; 0 is silent.
 
@@ -159,12 +168,12 @@ class Model:
             raise ValueError("Model.fit: the network has no trainable parameters; call net.unfreeze() if it is frozen.")
         optimizer = self.optimizer = optim.Adam(self.net) if self.optimizer is None else self.optimizer
         check_optimizer("Model.fit", optimizer, self.net)
-        optimizer.zero_grad()  # gradients of an earlier backward() are not for the first step
+        updates = Updates(self.net, optimizer, accumulate, clip_norm)  # drops gradients of an earlier backward()
         self.history = self._new_history()
         progress = Progress(verbose, epochs)
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()
-            values = self._train_epoch(training, optimizer, epoch, progress)
+            values = self._train_epoch(training, updates, epoch, progress)
             if validation is not None:
                 values |= {f"val_{name}": value for name, value in self._evaluate(validation).items()}
             seconds = time.perf_counter() - start
@@ -191,7 +200,7 @@ class Model:
         require_targets(where, *held_out)
         return training, Batches(where, *held_out, placement, batch_size)
 
-    def _train_epoch(self, batches: Batches, optimizer: Any, epoch: int, progress: Progress) -> dict[str, float]:
+    def _train_epoch(self, batches: Batches, updates: Updates, epoch: int, progress: Progress) -> dict[str, float]:
         net, loss_of, metrics = self.net, self.loss, self.metrics
         on_host, penalty = batches.placement.on_host, _penalty_of(net)
         log = DeviceLog()
@@ -210,15 +219,14 @@ class Model:
                     value = _checked_loss(loss)
                     if on_host and not math.isfinite(value):
                         raise self._non_finite(float(value), epoch, len(counts) + 1, x, y, batches)
-                    loss.backward()
-                    optimizer.step()
-                    optimizer.zero_grad()
-                    log.add(value)
                     counts.append(samples_in(x))
+                    updates.take(loss, counts[-1])
+                    log.add(value)
                     for metric in metrics:
                         metric.update(outputs, y)
+                updates.finish()
         except BaseException:
-            optimizer.zero_grad()  # an interrupted step leaves no gradients for the next one
+            updates.drop()  # an interrupted step leaves no gradients for the next one
             raise
         if not counts:
             raise ValueError("Model.fit: expected at least one batch, got none.")

@@ -273,7 +273,7 @@ def test_a_file_that_nnx_did_not_write_is_refused(path, metadata):
     before = values(net)
     text = (
         r"was not written by nnx \(no layout=features-last in its metadata\)\. A PyTorch file needs its axes "
-        r"transposed: nnx keeps features last, PyTorch channels first\.$"
+        r"transposed: nnx keeps features last, PyTorch channels first\. Use nnx\.io\.load_torch_weights"
     )
     with pytest.raises(WeightsError, match=text):
         nnx.load_weights(net, path)

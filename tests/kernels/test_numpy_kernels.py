@@ -11,11 +11,15 @@ import pytest
 import nnx
 from nnx.backend import load_backend
 from nnx.errors import BackendError
-from tests.kernels.cases import CASES, REFUSED, Case
+from tests.kernels import cases, convolution_cases, norm_cases, pooling_cases
+from tests.kernels.cases import Case
 from tests.tolerances import TOLERANCES
 
 KERNELS = load_backend("numpy").kernels
+CASES = cases.CASES | convolution_cases.CASES | norm_cases.CASES | pooling_cases.CASES
+REFUSED = cases.REFUSED | convolution_cases.REFUSED | norm_cases.REFUSED | pooling_cases.REFUSED
 ALL = [case for name in CASES for case in CASES[name]()]
+SMOOTH = [case for case in ALL if case.differentiable]
 REFUSALS = [(name, *entry) for name, entries in REFUSED.items() for entry in entries]
 
 
@@ -28,7 +32,7 @@ def close(actual: list, expected: list, scale: float = 1.0) -> None:
     assert len(actual) == len(expected)
     for found, wanted in zip(actual, expected, strict=True):
         assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-        rtol, atol = TOLERANCES[str(found.dtype)]
+        rtol, atol = TOLERANCES.get(str(found.dtype), (0.0, 0.0))
         wanted = np.asarray(wanted)
         finite = np.abs(wanted[np.isfinite(wanted)])
         largest = float(finite.max()) if finite.size else 0.0  # sums cancel: relative to the largest element
@@ -92,17 +96,17 @@ def test_raw_values(case: Case) -> None:
         np.testing.assert_array_equal(array, old)
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("case", SMOOTH, ids=str)
 def test_gradients(case: Case) -> None:
     close(*with_and_without(case, first))
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("case", SMOOTH, ids=str)
 def test_second_derivatives(case: Case) -> None:
     close(*with_and_without(case, second), scale=4.0)
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", sorted({case.kernel for case in SMOOTH}))
 def test_each_gradient_alone(name: str) -> None:
     """A kernel computes what is wanted, and nothing else changes when only one argument is tracked."""
     case = max((c for c in ALL if c.kernel == name), key=lambda c: (len(c.differentiable), str(c)))
@@ -115,7 +119,7 @@ def test_each_gradient_alone(name: str) -> None:
         close([args[i].grad], [complete[k]])
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", sorted({case.kernel for case in SMOOTH}))
 def test_a_graph_runs_backwards_twice(name: str) -> None:
     """A backward pass must not destroy what the forward pass saved."""
     case = max((c for c in ALL if c.kernel == name), key=lambda c: (len(c.differentiable), str(c)))

@@ -11,6 +11,7 @@ import pytest
 
 import nnx
 from nnx.errors import DTypeError, MixedBackendsError, ShapeError
+from tests.optim.optimizer_table import ENTRIES, Entry
 
 # ------------------------------------------------------------------ names
 
@@ -87,6 +88,31 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         "Adam: expected weight_decay to be at least 0, got -1.0.",
     ),
     (lambda: nnx.optim.Adam([{"params": [P], "lr": -1}]), ValueError, "Adam: expected lr to be at least 0, got -1."),
+    (
+        lambda: nnx.optim.Adagrad([P], eps=0.0),
+        ValueError,
+        "Adagrad: expected eps to be above 0, got 0.0: a zero gradient would give NaN.",
+    ),
+    (lambda: nnx.optim.RMSprop([P], eps=0.0), ValueError, "RMSprop: expected eps to be above 0, got 0.0"),
+    (lambda: nnx.optim.RMSprop([P], alpha=1.0), ValueError, "RMSprop: expected alpha to be from 0 to below 1, got 1.0"),
+    (
+        lambda: nnx.optim.RMSprop([P], momentum=1),
+        ValueError,
+        "RMSprop: expected momentum to be from 0 to below 1, got 1.",
+    ),
+    (lambda: nnx.optim.Adadelta([P], rho=1.0), ValueError, "Adadelta: expected rho to be from 0 to below 1, got 1.0."),
+    (
+        lambda: nnx.optim.Rprop([P], etas=(1.2, 0.5)),
+        ValueError,
+        "Rprop: expected etas to be a factor between 0 and 1 and one above 1, got (1.2, 0.5); such as (0.5, 1.2).",
+    ),
+    (lambda: nnx.optim.Rprop([P], etas=(0.0, 1.2)), ValueError, "Rprop: expected etas to be a factor between 0 and 1"),
+    (lambda: nnx.optim.Rprop([P], etas=(0.5, 1.0)), ValueError, "Rprop: expected etas to be a factor between 0 and 1"),
+    (
+        lambda: nnx.optim.Rprop([P], step_sizes=(50, 1e-6)),
+        ValueError,
+        "Rprop: expected step_sizes to be the smallest and the largest, got (50, 1e-06); swap them.",
+    ),
 ]
 
 
@@ -95,6 +121,62 @@ def test_arguments_are_checked(make: Callable, error: type[Exception], text: str
     with pytest.raises(error) as caught:
         make()
     assert text in str(caught.value.args[0])
+
+
+every_optimizer = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+
+
+def parameter(entry: Entry) -> nnx.Parameter:
+    return nnx.Parameter(np.ones(entry.shapes[0]))
+
+
+@every_optimizer
+def test_parameters_of_every_optimizer_are_checked(entry: Entry) -> None:
+    p = parameter(entry)
+    with pytest.raises(ValueError, match=rf"{entry.name}: got no parameters. Pass a module that has some, or module"):
+        entry.cls([])
+    with pytest.raises(ValueError, match=rf"{entry.name}: got no parameters"):
+        entry.cls([{"params": []}, {"params": [], "lr": 1.0}])
+    with pytest.raises(
+        ValueError, match=rf"{entry.name}: parameter '?\w+'? appears twice; a parameter may be in one group"
+    ):
+        entry.cls([{"params": [parameter(entry), p]}, {"params": [p]}])
+    with pytest.raises(TypeError, match=rf"{entry.name}: unknown option 'speed'; it has {', '.join(entry.values)}"):
+        entry.cls([{"params": [p], "speed": 1.0}])
+    with pytest.raises(
+        TypeError, match=rf"{entry.name}: expected a module or an iterable of parameters, got one Param"
+    ):
+        entry.cls(p)
+
+
+@every_optimizer
+def test_options_of_every_optimizer_are_checked(entry: Entry) -> None:
+    """Whether they are given for all parameters, for a group, or changed on the way."""
+    for name, tried in entry.values.items():
+        bad: list[tuple[Any, type[Exception], str]]
+        if isinstance(tried[0], bool):
+            bad = [(1, TypeError, f"{name} to be True or False"), ("yes", TypeError, f"{name} to be True or False")]
+        elif isinstance(tried[0], tuple):
+            bad = [(0.5, TypeError, f"{name} to be a pair"), ((0.5,) * 3, TypeError, f"{name} to be a pair")]
+            for k in range(2):
+                for value in (-0.1, float("nan"), *((1.0,) if name == "betas" else ())):
+                    broken = tuple(value if i == k else item for i, item in enumerate(tried[0]))
+                    bad.append((broken, ValueError, rf"{name}\[{k}\] to be .*, got {value}\."))
+                broken = tuple("x" if i == k else item for i, item in enumerate(tried[0]))
+                bad.append((broken, TypeError, rf"{name}\[{k}\] to be .*, got 'x'\."))
+        else:
+            bad = [(value, ValueError, rf"{name} to be .*, got {value}") for value in (-0.1, float("nan"))]
+            bad += [(value, TypeError, rf"{name} to be .*, got {value!r}\.") for value in ("x", None, True)]
+        for value, error, text in bad:
+            text = f"^{entry.name}: expected {text}"
+            with pytest.raises(error, match=text):
+                entry.cls([parameter(entry)], **{name: value})
+            with pytest.raises(error, match=text):
+                entry.cls([{"params": [parameter(entry)], name: value}])
+            optimizer = entry.cls([parameter(entry)])
+            optimizer.groups[0].options[name] = value
+            with pytest.raises(error, match=text):
+                optimizer.step([np.ones(entry.shapes[0])])
 
 
 GRADS: list[tuple[Any, type[Exception], str]] = [
@@ -200,9 +282,3 @@ def test_any_real_number_is_an_option(xp_backend: Any, cls: type) -> None:
 
 def test_repr() -> None:
     assert repr(nnx.optim.SGD([P], lr=0.1)).startswith("SGD(1 parameters, lr=0.1, momentum=0.0")
-
-
-@pytest.mark.parametrize("cls", [nnx.optim.Adam, nnx.optim.AdamW])
-def test_adam_refuses_complex_parameters(cls):
-    with pytest.raises(nnx.errors.DTypeError, match=rf"{cls.__name__}: parameter '0' is complex"):
-        cls([nnx.Parameter(np.ones(2, dtype="complex128"))])

@@ -13,12 +13,13 @@ import pytest
 
 import nnx
 from nnx.errors import StaleParameterError, WeightsError
+from tests.optim.optimizer_table import ENTRIES
 
+# each with its defaults, and with all the states that it can have
 OPTIMIZERS: dict[str, Callable] = {
-    "SGD": lambda p: nnx.optim.SGD(p, lr=0.1),
-    "momentum": lambda p: nnx.optim.SGD(p, lr=0.1, momentum=0.9),
-    "Adam": lambda p: nnx.optim.Adam(p, lr=0.1),
-    "amsgrad": lambda p: nnx.optim.AdamW(p, lr=0.1, amsgrad=True),
+    f"{e.name}{suffix}": lambda p, e=e, options=options: e.cls(p, lr=e.values["lr"][0], **options)
+    for e in ENTRIES
+    for suffix, options in (("", {}), *([("-all", e.every_state)] if e.every_state else []))
 }
 
 
@@ -147,10 +148,8 @@ def test_state_survives_other_backends_and_dtypes(kind: str) -> None:
     net.to("float64")
     steps(net, optimizer, 10, 12)
     expect(net, kind, 12, rtol=1e-3)
-    if kind != "SGD":
-        assert {str(a.dtype) for e in optimizer.state_dict()["parameters"].values() for a in list(e.values())[1:]} == {
-            "float64"
-        }
+    for entry in optimizer.state_dict()["parameters"].values():
+        assert all(str(entry[name].dtype) == "float64" for name in optimizer.state_names)
 
 
 @every
@@ -208,7 +207,7 @@ def test_network_and_optimizer_can_be_copied_together(kind: str, duplicate: Call
 @pytest.mark.parametrize("there", ["numpy", "strict"])
 def test_a_copy_notices_when_its_parameters_move(there: str, duplicate: Callable) -> None:
     net = network().to(there)
-    optimizer = nnx.optim.Adam(net, lr=0.1)
+    optimizer = OPTIMIZERS["Adam"](net)
     steps(net, optimizer, 0, 3)
     other, other_optimizer = duplicate((net, optimizer))
     assert not other_optimizer._parts  # views would only come back as arrays of their own

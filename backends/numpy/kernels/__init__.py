@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from .activation import ReLU
+from .convolution import Convolution, ConvolutionTranspose
 from .dropout import MaskedScale
 from .linear import Linear
 from .loss import CrossEntropy
+from .norm import LayerNorm, RMSNorm
+from .norm_batch import BatchNorm
+from .pooling import AvgPool, MaxPool, MaxPoolPlaces
 
 KERNELS: dict[str, Any] = {
+    "avg_pool": AvgPool(),
+    "batch_norm": BatchNorm(),
+    "convolution": Convolution(),
+    "convolution_transpose": ConvolutionTranspose(),
     "cross_entropy": CrossEntropy(),
+    "layer_norm": LayerNorm(),
     "linear": Linear(),
     "masked_scale": MaskedScale(),
+    "max_pool": MaxPool(),
+    "max_pool_places": MaxPoolPlaces(),
     "relu": ReLU(),
+    "rms_norm": RMSNorm(),
 }

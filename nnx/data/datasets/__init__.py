@@ -1,8 +1,11 @@
-"""Data collections, as arrays: `digits` is bundled, `mnist` and `fashion_mnist` are downloaded once."""
+"""Data collections, as arrays: `digits` is bundled, `spiral` is made on the spot, the others are downloaded once."""
 
+from nnx.data.datasets.california_housing import CALIFORNIA_HOUSING_FEATURES, california_housing
 from nnx.data.datasets.digits import digits
 from nnx.data.datasets.download import fetch
 from nnx.data.datasets.idx import read_idx
 from nnx.data.datasets.mnist import FASHION_MNIST_CLASSES, fashion_mnist, mnist
+from nnx.data.datasets.spiral import spiral
 
-__all__ = ["FASHION_MNIST_CLASSES", "digits", "fashion_mnist", "fetch", "mnist", "read_idx"]
+__all__ = ["CALIFORNIA_HOUSING_FEATURES", "FASHION_MNIST_CLASSES", "california_housing", "digits", "fashion_mnist"]
+__all__ += ["fetch", "mnist", "read_idx", "spiral"]

@@ -1,0 +1,165 @@
+"""Any convolution as one matrix product: the inputs of every output, side by side, times the weights.
+
+The matrix has a row per output place and a column per tap and channel, kernel-area times as much as the input. It is
+written block by block into a buffer that stays in the cache. Chellapilla, Puri and Simard, "High performance
+convolutional neural networks for document processing", 2006. With groups it is a stack of such products.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from nnx.backend import each
+
+from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
+from .padded import PaddedBlock
+from .products import cross_product, product
+
+_CACHE = 2**20  # bytes of a block's matrix: half of a typical second-level cache
+_LARGE = 2**15  # from so many weights on, products want many rows
+_ROWS = 256
+_SHORT = 16  # numbers in a row below which copying them one run at a time is slow
+
+
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
+    """Return the convolution of the input."""
+    out = np.empty(g.output_shape, x.dtype)
+    matrix = np.swapaxes(_matrices(weight, g), 1, 2)
+    if matrix[0].size < _LARGE:  # BLAS turns larger ones round as it repacks them
+        matrix = np.ascontiguousarray(matrix)
+    blocks = _blocks(g, x.itemsize, g.batch)
+
+    def run(share: list[Block]) -> None:
+        columns = Columns(g, share, x.dtype)
+        for block in share:
+            found = out[block.images, block.rows]
+            product(columns.read(x, block), matrix, by_group(found, g.groups))
+            if bias is not None:
+                found += bias
+
+    each(run, shares(blocks, columns_bytes(g, blocks, x.itemsize)))
+    return out
+
+
+def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
+    """Return the gradient of the weight."""
+    blocks = _blocks(g, x.itemsize, g.batch)
+    tasks = shares(blocks, columns_bytes(g, blocks, x.itemsize) + math.prod(g.weight_shape) * x.itemsize)
+    sums: list = [None] * len(tasks)
+
+    def run(index: int) -> None:
+        columns = Columns(g, tasks[index], x.dtype)
+        for block in tasks[index]:
+            part = cross_product(by_group(grad[block.images, block.rows], g.groups), columns.read(x, block))
+            sums[index] = part if sums[index] is None else np.add(sums[index], part, out=sums[index])
+
+    each(run, range(len(tasks)))
+    return total(sums).reshape(g.weight_shape)
+
+
+def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
+    """Return the gradient of the input: the gradient of the matrix, added up where its elements came from."""
+    out = np.zeros(g.input_shape, grad.dtype)
+    matrix = _matrices(weight, g)
+    blocks = _blocks(g, grad.itemsize, g.batch)
+    most = len(shares(list(range(TASKS)), columns_bytes(g, blocks, grad.itemsize)))
+
+    def run(images: slice) -> None:  # blocks of one image meet: they are of one task
+        share = _blocks(g, grad.itemsize, images.stop - images.start, images.start)
+        columns = Columns(g, share, grad.dtype)
+        for block in share:
+            product(by_group(grad[block.images, block.rows], g.groups), matrix, columns.matrix(block))
+            columns.add_to(out, block)
+
+    each(run, parts(g.batch, most))
+    return out
+
+
+def by_group(x: np.ndarray, groups: int) -> np.ndarray:
+    """View (..., channels) as (groups, places, channels of a group); a copy if the memory does not allow it."""
+    return x.reshape(-1, groups, x.shape[-1] // groups).transpose(1, 0, 2)
+
+
+def _matrices(weight: np.ndarray, g: Geometry) -> np.ndarray:
+    return weight.reshape(g.groups, g.outputs // g.groups, -1)
+
+
+def _blocks(g: Geometry, itemsize: int, images: int, start: int = 0) -> list[Block]:
+    depth = g.taps * g.channels
+    places = _CACHE // (depth * itemsize)
+    if depth * g.outputs >= _LARGE * g.groups:
+        places = max(places, min(_ROWS, 8 * places))
+    return cut(images, g.out[0], places // math.prod(g.out[1:]), start)
+
+
+def columns_bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
+    """How much a `Columns` holds."""
+    places = max(b.n * b.height for b in blocks) * math.prod(g.out[1:])
+    return 2 * places * g.taps * g.channels * itemsize
+
+
+class Columns:
+    """The matrix of a block: (groups, places, taps * channels of a group)."""
+
+    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype) -> None:
+        self.geometry = g
+        places = max(b.n * b.height for b in blocks) * math.prod(g.out[1:])
+        self._buffer = np.empty(places * g.taps * g.channels, dtype)
+        self._blocks = blocks
+        self._padded: PaddedBlock | None = None
+        # with few channels the places are the longer runs, and are side by side in memory
+        self._by_place = g.kernel[-1] * (g.channels // g.groups) < _SHORT
+
+    def matrix(self, block: Block) -> np.ndarray:
+        """Return the matrix to write to."""
+        g = self.geometry
+        places, depth = block.n * block.height * math.prod(g.out[1:]), g.taps * g.channels // g.groups
+        buffer = self._buffer[: g.groups * places * depth]
+        if self._by_place:
+            return buffer.reshape(g.groups, depth, places).swapaxes(1, 2)
+        return buffer.reshape(g.groups, places, depth)
+
+    def read(self, x: np.ndarray, block: Block) -> np.ndarray:
+        """Return the matrix, filled with what the outputs of a block see of the input."""
+        if self._padded is None:
+            self._padded = PaddedBlock(self.geometry, self._blocks, x.dtype)
+        windows = self._padded.windows(x, block)
+        into = self._by_axes(block)
+        np.copyto(into, np.moveaxis(windows.reshape(*windows.shape[:-1], self.geometry.groups, -1), -2, 0))
+        return self.matrix(block)
+
+    def add_to(self, out: np.ndarray, block: Block) -> None:
+        """Add the elements of the matrix to those of the input that they stand for."""
+        g = self.geometry
+        columns = self._by_axes(block)
+        images = out[block.images].reshape(block.n, *g.lengths, g.groups, g.channels // g.groups)
+        images = np.moveaxis(images, -2, 0)
+        before = [pair[0] for pair in g.padding]
+        before[0] -= block.rows.start * g.stride[0]
+        sizes = (block.height, *g.out[1:])
+        axes = zip(g.kernel, sizes, g.lengths, g.stride, before, g.dilation, strict=True)
+        for meetings in itertools.product(*(enumerate(reach(*axis)) for axis in axes)):
+            taps = (tap for tap, _ in meetings)
+            places: Any = (slice(None), slice(None), *(outputs for _, (outputs, _) in meetings), *taps)
+            seen: Any = (slice(None), slice(None), *(inputs for _, (_, inputs) in meetings))
+            source, target = columns[places], images[seen]
+            if self._by_place:
+                for channel in range(source.shape[-1]):
+                    target[..., channel] += source[..., channel]
+            else:
+                target += source
+
+    def _by_axes(self, block: Block) -> np.ndarray:
+        """View the matrix as (groups, images, *places, *taps, channels of a group)."""
+        g = self.geometry
+        places, columns = (block.n, block.height, *g.out[1:]), (*g.kernel, g.channels // g.groups)
+        buffer = self._buffer[: g.groups * math.prod(places) * math.prod(columns)]
+        if not self._by_place:
+            return buffer.reshape(g.groups, *places, *columns)
+        split = 1 + len(columns)
+        axes = range(split + len(places))
+        return buffer.reshape(g.groups, *columns, *places).transpose(0, *axes[split:], *axes[1:split])

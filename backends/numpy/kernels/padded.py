@@ -1,0 +1,41 @@
+"""A block of the input with its padding, and the windows that the kernel of a convolution sees of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .geometry import Block, Geometry
+
+
+class PaddedBlock:
+    """A buffer that holds one block at a time of those that it is made for."""
+
+    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype) -> None:
+        self._geometry = g
+        rest = (length + before + after for length, (before, after) in zip(g.lengths[1:], g.padding[1:], strict=True))
+        height = self._span(max(b.height for b in blocks))
+        self._buffer = np.zeros((max(b.n for b in blocks), height, *rest, g.channels), dtype)
+
+    def windows(self, x: np.ndarray, block: Block) -> np.ndarray:
+        """Copy a block of the input and view it as (images, *places, *taps, channels)."""
+        g = self._geometry
+        span = self._span(block.height)
+        padded = self._buffer[: block.n, :span]
+        first = block.rows.start * g.stride[0] - g.padding[0][0]
+        low = min(max(first, 0), g.lengths[0])
+        high = max(low, min(first + span, g.lengths[0]))
+        inner = (slice(p, p + n) for n, (p, _) in zip(g.lengths[1:], g.padding[1:], strict=True))
+        padded[:, : low - first] = 0
+        padded[(slice(None), slice(low - first, high - first), *inner)] = x[block.images, low:high]
+        padded[:, high - first :] = 0
+        image, *steps, channel = padded.strides
+        places = (step * s for step, s in zip(steps, g.stride, strict=True))
+        taps = (step * d for step, d in zip(steps, g.dilation, strict=True))
+        shape = (block.n, block.height, *g.out[1:], *g.kernel, g.channels)
+        return as_strided(padded, shape, (image, *places, *taps, channel), writeable=False)
+
+    def _span(self, height: int) -> int:
+        """How many input rows that many output rows see."""
+        g = self._geometry
+        return (height - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1

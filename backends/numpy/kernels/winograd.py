@@ -1,0 +1,284 @@
+"""Winograd's convolution along the first spatial axis: two thirds to a third of the products for kernels 2 to 5 high.
+
+An output of m rows is a sum of six products instead of m * r, for a kernel r high and m = 7 - r: each of six sums
+of input rows meets one sum of kernel rows, and each output row is a sum of the six results (Lavin and Gray, "Fast
+algorithms for convolutional neural networks", 2015, arXiv:1509.09308, in one dimension; Winograd, "Arithmetic
+complexity of computations", 1980). The sums run over whole rows in memory, as small matrix products. Along the other
+axis the kernel is applied directly: features are last, so k neighbours are k * channels numbers in a row, and every
+k-th window is a row of a matrix that is there already. Nothing is copied.
+
+Rows are stored with as many zeros behind them as either side is padded with, which so are the zeros before the next
+row, too.
+
+The sums amplify rounding a little: relative to the largest output, float32 errors are some 4e-6. An infinity or NaN
+spreads over the m rows of its tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from nnx.backend import each
+
+from .geometry import Block, Geometry, cut, shares, total
+from .products import cross_product, product
+
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
+_N = 6
+_CACHE = 2**20  # bytes of buffers of a block: half of a typical second-level cache
+_LARGE = 2**15  # from so many weights per tap row on, products want many rows, and are worth a task each
+_ROWS = 768
+
+
+class Transforms(NamedTuple):
+    """The matrices for a kernel of some height: of input rows (6, 6), of kernel rows (6, r), of results (m, 6)."""
+
+    input: np.ndarray
+    kernel: np.ndarray
+    output: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def transforms(height: int, dtype: np.dtype) -> Transforms:
+    """Return the matrices for kernels of a height from 2 to 5, by polynomial interpolation (Toom and Cook)."""
+    points = np.asarray(_POINTS)
+    powers = np.zeros((_N, _N))
+    powers[:-1] = points[:, None] ** np.arange(_N)
+    powers[-1, -1] = 1.0
+    factors = np.asarray([np.prod(points[i] - np.delete(points, i)) for i in range(_N - 1)] + [1.0])
+    interpolation = np.linalg.inv(powers).T * factors[:, None]
+    kernel = powers[:, :height] / factors[:, None]
+    kernel[-1] = np.eye(height)[-1]
+    tile = _N + 1 - height
+    output = powers[:, :tile].T.copy()
+    output[:, -1] = np.eye(tile)[-1]
+    found = [np.ascontiguousarray(np.round(interpolation, 12), dtype), kernel.astype(dtype), output.astype(dtype)]
+    for matrix in found:
+        matrix.flags.writeable = False
+    return Transforms(*found)
+
+
+class _Shape(NamedTuple):
+    """A convolution of one or two spatial axes with stride 1, as Winograd's algorithm sees it."""
+
+    images: int
+    height: int
+    width: int
+    channels: int
+    out_height: int
+    out_width: int
+    outputs: int
+    kernel: tuple[int, int]
+    top: int
+    left: int
+    pitch: int  # a row with its zeros
+
+    @property
+    def tile(self) -> int:
+        return _N + 1 - self.kernel[0]
+
+    @property
+    def tiles(self) -> int:
+        """Of an image, along its height."""
+        return -(-self.out_height // self.tile)
+
+    def blocks(self) -> list[Block]:
+        """Blocks of rows of tiles that fit the cache, but give large products if there are many weights."""
+        places = _CACHE // (4 * _N * (self.channels + self.outputs))
+        if self.large:
+            places = max(places, min(_ROWS, 16 * places))
+        return cut(self.images, self.tiles, max(1, places // self.pitch))
+
+    def pieces(self) -> list[slice]:
+        """How to share the six products of a block out if there is but one task: not at all if they are small."""
+        return [slice(v, v + 1) for v in range(_N)] if self.large else [slice(0, _N)]
+
+    @property
+    def large(self) -> bool:
+        return self.kernel[1] * self.channels * self.outputs >= _LARGE
+
+
+def fits(g: Geometry) -> bool:
+    """Whether a convolution can be done this way, forwards and backwards, and is worth it."""
+    single = len(g.kernel) <= 2 and g.groups == 1 and set(g.dilation) == {1}
+    return single and 2 <= g.kernel[0] <= 5 and g.out[0] >= 3 and g.transposed() is not None
+
+
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
+    """Return the convolution of the input."""
+    s = _shape(g)
+    kernel = weight.reshape(s.outputs, s.kernel[0], s.kernel[1] * s.channels)
+    matrices = transforms(s.kernel[0], x.dtype)
+    if s.large:  # BLAS turns it round as it repacks; a transposed copy would take longer
+        turned = np.matmul(matrices.kernel, kernel).transpose(1, 2, 0)
+    else:
+        rows = kernel.transpose(1, 2, 0).reshape(s.kernel[0], -1)
+        turned = np.matmul(matrices.kernel, rows).reshape(_N, -1, s.outputs)
+    return _correlate(x, turned, bias, s).reshape(g.output_shape)
+
+
+def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
+    """Return the gradient of the input: the convolution of `grad` with the kernel turned by half a turn."""
+    s = _shape(g)
+    height, width = s.kernel
+    transposed = g.transposed()
+    assert transposed is not None  # see `fits`
+    kernel = weight.reshape(s.outputs, height, width, s.channels)[:, ::-1, ::-1]
+    rows = kernel.transpose(1, 2, 0, 3).reshape(height, -1)
+    turned = np.matmul(transforms(height, grad.dtype).kernel, rows)
+    return _correlate(grad, turned.reshape(_N, width * s.outputs, s.channels), None, _shape(transposed)).reshape(
+        g.input_shape
+    )
+
+
+def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
+    """Return the gradient of the weight: every step of `forward` transposed."""
+    s = _shape(g)
+    x = x.reshape(s.images, s.height, s.width, s.channels)
+    grad = grad.reshape(s.images, s.out_height, s.out_width, s.outputs)
+    matrices = transforms(s.kernel[0], x.dtype)
+    blocks = s.blocks()
+    places = max(b.n * b.height for b in blocks) * s.pitch
+    width, pieces = s.kernel[1], s.pieces()
+    weights = width * s.outputs * s.channels
+    tasks = shares(blocks, x.dtype.itemsize * _N * (places * (s.channels + s.outputs) + weights))
+    sums: list = [None] * len(tasks)
+
+    def run(index: int) -> None:
+        lines = _Lines(s, places, x.dtype)
+        results = np.zeros((_N, places, s.outputs), x.dtype)  # in the zeros between rows it stays zero
+        parts = np.zeros((_N, width, s.outputs, s.channels), x.dtype)
+
+        for block in tasks[index]:
+            count = block.n * block.height * s.pitch
+            lines.fill(x, block, matrices.input)
+            _scatter(grad, results, block, s, matrices.output)
+            each(partial(_add_products, results[:, None, :count], lines.taps[:, :, :count], parts), pieces)
+        sums[index] = np.matmul(matrices.kernel.T, parts.reshape(_N, -1))
+
+    each(run, range(len(tasks)))
+    found = total(sums).reshape(s.kernel[0], width, s.outputs, s.channels)
+    return np.ascontiguousarray(found.transpose(2, 0, 1, 3)).reshape(g.weight_shape)
+
+
+def _add_products(results: np.ndarray, taps: np.ndarray, parts: np.ndarray, piece: slice) -> None:
+    parts[piece] += cross_product(results[piece], taps[piece])
+
+
+def _multiply(windows: np.ndarray, kernel: np.ndarray, into: np.ndarray, piece: slice) -> None:
+    product(windows[piece], kernel[piece], into[piece])
+
+
+def _shape(g: Geometry) -> _Shape:
+    height, width = (*g.lengths, 1)[:2]
+    out_height, out_width = (*g.out, 1)[:2]
+    (top, _), (left, right) = (*g.padding, (0, 0))[:2]
+    kernel = (g.kernel[0], (*g.kernel, 1)[1])
+    pitch = width + max(left, right)
+    return _Shape(g.batch, height, width, g.channels, out_height, out_width, g.outputs, kernel, top, left, pitch)
+
+
+def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _Shape) -> np.ndarray:
+    """Return the convolution; `kernel` is transformed, (6, width * channels, outputs)."""
+    x = x.reshape(s.images, s.height, s.width, s.channels)
+    out = np.empty((s.images, s.out_height, s.out_width, s.outputs), x.dtype)
+    matrices = transforms(s.kernel[0], x.dtype)
+    blocks = s.blocks()
+    places = max(b.n * b.height for b in blocks) * s.pitch
+    phases, pieces = s.kernel[1], s.pieces()
+    held = x.dtype.itemsize * _N * places * (s.channels + s.outputs)
+
+    def run(share: list[Block]) -> None:
+        lines = _Lines(s, places, x.dtype)
+        results = np.empty((_N, lines.rows, phases, s.outputs), x.dtype)
+        for block in share:
+            count = block.n * block.height * s.pitch
+            lines.fill(x, block, matrices.input)
+            rows = -(-count // phases)
+            windows, into = lines.windows[:, :, :rows], results[:, :rows].transpose(0, 2, 1, 3)
+            each(partial(_multiply, windows, kernel[:, None], into), pieces)
+            _gather(results.reshape(_N, -1, s.outputs), out, block, s, matrices.output)
+            if bias is not None:
+                part = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
+                part += bias
+
+    each(run, shares(blocks, held))
+    return out
+
+
+class _Lines:
+    """The sums of input rows of a block, (6, rows of tiles, pitch, channels), between zeros."""
+
+    def __init__(self, s: _Shape, places: int, dtype: np.dtype) -> None:
+        width, channels = s.kernel[1], s.channels
+        self.shape = s
+        self.rows = -(-places // width)
+        buffer = np.zeros((_N, s.left + (self.rows + 1) * width, channels), dtype)
+        self._lines = buffer[:, s.left : s.left + places].reshape(_N, places // s.pitch, s.pitch * channels)
+        line, place, item = buffer.strides
+        # every window: those of a phase lie side by side, and so are the rows of a matrix
+        shape = (_N, width, self.rows, width * channels)
+        self.windows = as_strided(buffer, shape, (line, place, width * place, item), writeable=False)
+        # the inputs of every tap
+        self.taps = as_strided(buffer, (_N, width, places, channels), (line, place, place, item), writeable=False)
+
+    def fill(self, x: np.ndarray, block: Block, transform: np.ndarray) -> None:
+        s, length = self.shape, self.shape.width * self.shape.channels
+        into = self._lines[:, : block.n * block.height, :length].reshape(_N, block.n, block.height, length)
+        into = into.transpose(1, 2, 0, 3)
+        top = block.rows.start * s.tile - s.top  # the first input row of the first tile
+        start, stop = max(top, 0), min(top + (block.height - 1) * s.tile + _N, s.height)
+        rows = np.ascontiguousarray(x[block.images, start:stop]).reshape(block.n, stop - start, length)
+        # the tiles of which all rows exist in one go, those at the edges one by one
+        first = -(top // s.tile) if top < 0 else 0
+        last = max(first, min(block.height, (s.height - top - _N) // s.tile + 1))
+        if last > first:
+            image, row, item = rows.strides
+            tiles = rows[:, top + first * s.tile - start :]
+            shape = (block.n, last - first, _N, length)
+            tiles = as_strided(tiles, shape, (image, s.tile * row, row, item), writeable=False)
+            np.matmul(transform, tiles, out=into[:, first:last])
+        for tile in (*range(min(first, block.height)), *range(last, block.height)):
+            begin = top + tile * s.tile
+            low, high = max(begin, 0), max(0, min(begin + _N, s.height))
+            # with no row left this is a product of depth zero: zeros
+            np.matmul(transform[:, low - begin : high - begin], rows[:, low - start : high - start], out=into[:, tile])
+
+
+def _gather(results: np.ndarray, out: np.ndarray, block: Block, s: _Shape, transform: np.ndarray) -> None:
+    """Write the output rows of a block: sums of the six results."""
+    for found, rows, height in _pairs(results, out, block, s):
+        np.matmul(transform[:height], found, out=rows)
+
+
+def _scatter(grad: np.ndarray, results: np.ndarray, block: Block, s: _Shape, transform: np.ndarray) -> None:
+    """Write what the gradient of the output gives to the six results."""
+    for found, rows, height in _pairs(results, grad, block, s):
+        np.matmul(transform[:height].T, rows, out=found)
+
+
+def _pairs(
+    results: np.ndarray, out: np.ndarray, block: Block, s: _Shape
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Yield six results with the rows of the output that belong to them, and how many these are: of the whole tiles, of
+    the last."""
+    length = s.out_width * s.outputs
+    found = results[:, : block.n * block.height * s.pitch].reshape(_N, block.n, block.height, s.pitch * s.outputs)
+    found = found[..., :length].transpose(1, 2, 0, 3)
+    rows = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
+    rows = rows.reshape(block.n, rows.shape[1], length)
+    whole, rest = divmod(rows.shape[1], s.tile)
+    if whole:
+        image, row, item = rows.strides
+        yield (
+            found[:, :whole],
+            as_strided(rows, (block.n, whole, s.tile, length), (image, s.tile * row, row, item)),
+            s.tile,
+        )
+    if rest:
+        yield found[:, whole], rows[:, whole * s.tile :], rest

@@ -1,0 +1,135 @@
+"""The windows of pooling: checks of their arguments, how many there are, and which places each of them covers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..checks import non_negative_integer, positive_integer
+from ..errors import ShapeError
+from .arguments import floating_namespace
+from .checks import namespace_of
+
+Sizes = tuple[int, ...]
+Windows = tuple[tuple[range, ...], ...]  # for each spatial axis, the places that each window covers
+
+_AXES = {1: "(N, L, C)", 2: "(N, H, W, C)", 3: "(N, D, H, W, C)"}
+
+
+def per_axis(
+    where: Any, name: str, value: Any, rank: int, check: Callable[[Any, str, Any], int] = positive_integer
+) -> Sizes:
+    """Return an argument that is an integer, or one per spatial axis, as a tuple; errors name it."""
+    if not isinstance(value, (tuple, list)):
+        return (check(where, name, value),) * rank
+    if len(value) != rank:
+        one = "1 integer" if rank == 1 else f"1 or {rank} integers"
+        raise ValueError(f"{where}: expected {name} to be {one}, got {value!r}.")
+    return tuple(check(where, name, v) for v in value)
+
+
+def image_namespace(where: Any, input: Any, rank: int) -> Any:
+    """Return the namespace of a floating-point array of shape (N, *spatial, C), or raise."""
+    namespace_of(f"{where}", input=input)
+    shape = tuple(input.shape)
+    if len(shape) != rank + 2:
+        hint = ""
+        if len(shape) == rank + 1:
+            hint = " Add the batch axis, e.g. xp.expand_dims(x, axis=0)."
+        elif 3 <= len(shape) <= 5:
+            hint = (
+                f" An array with {len(shape)} axes has {len(shape) - 2} spatial ones; take the {len(shape) - 2}d form."
+            )
+        raise ShapeError(f"{where}: expected {_AXES[rank]}, got {shape}.{hint}")
+    return floating_namespace(f"{where}", input)
+
+
+def channels_first_hint(shape: Sizes, fits: Callable[[Sizes], bool]) -> str:
+    """Return a hint if an image that does not fit would do with its second axis moved to the end."""
+    if shape[1] < min(shape[2:]) and fits(shape[2:]):
+        return f" This looks like channels-first; use xp.permute_dims(x, {(0, *range(2, len(shape)), 1)})."
+    return ""
+
+
+def pooled_size(
+    where: Any, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Sizes:
+    """Return how many windows there are along each spatial axis, or raise unless there is one at least."""
+    for k, p in zip(kernel, padding, strict=True):
+        if p > k // 2:
+            raise ValueError(
+                f"{where}: expected padding of at most half of the kernel_size, got padding={p} and kernel_size={k}; "
+                f"pad by {k // 2} at most, or pad the image itself."
+            )
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+
+    def fits(lengths: Sizes) -> bool:
+        return all(n + 2 * p >= span for n, p, span in zip(lengths, padding, spans, strict=True))
+
+    lengths = shape[1:-1]
+    if not fits(lengths) or 0 in lengths:
+        padded = tuple(n + 2 * p for n, p in zip(lengths, padding, strict=True))
+        raise ShapeError(
+            f"{where}: expected an image of at least {tuple(spans)} places, the size of a window, got {padded}"
+            f"{' with its padding' if any(padding) else ''} in {shape}; use a smaller kernel_size, or fewer pooling "
+            f"layers.{channels_first_hint(shape, fits)}"
+        )
+    size = []
+    for n, p, s, span in zip(lengths, padding, stride, spans, strict=True):
+        count = (n + 2 * p - span + (s - 1 if ceil_mode else 0)) // s + 1
+        # a window must not begin behind the image
+        size.append(count - 1 if ceil_mode and (count - 1) * s >= n + p else count)
+    windows = uniform_windows(lengths, kernel, stride, padding, dilation, tuple(size))
+    if not all(places for along in windows for places in along):
+        raise ValueError(
+            f"{where}: expected windows that meet the image, but with padding={padding} and dilation={dilation} one "
+            f"lies in the padding of {shape}; use a smaller padding or dilation."
+        )
+    return tuple(size)
+
+
+@functools.lru_cache(maxsize=256)
+def uniform_windows(
+    lengths: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes
+) -> Windows:
+    """Return windows that begin every `stride` places; what lies outside the image is left out of them."""
+    found = []
+    for n, k, s, p, d, count in zip(lengths, kernel, stride, padding, dilation, size, strict=True):
+        starts = [i * s - p for i in range(count)]
+        # the first place of the window that is in the image: -start places lie before it
+        found.append(tuple(range(a if a >= 0 else a % d, min(a + d * k, n), d) for a in starts))
+    return tuple(found)
+
+
+def adaptive_windows(lengths: Sequence[int], size: Sequence[int]) -> Windows:
+    """Return `size` windows that cover an image evenly; neighbours may share a place."""
+    return tuple(
+        tuple(range(i * n // count, -(-(i + 1) * n // count)) for i in range(count))
+        for n, count in zip(lengths, size, strict=True)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def tap_table(windows: tuple[range, ...]) -> tuple[tuple[Sizes, tuple[bool, ...]], ...]:
+    """Return for k = 0, 1, ... the k-th place of every window along an axis, and whether the window has that many.
+
+    A window with fewer repeats its last place.
+    """
+    return tuple(
+        (tuple(w[min(k, len(w) - 1)] for w in windows), tuple(k < len(w) for w in windows))
+        for k in range(max(map(len, windows)))
+    )
+
+
+def check_windows(
+    where: Any, rank: int, kernel_size: Any, stride: Any, padding: Any = 0, dilation: Any = 1
+) -> tuple[Sizes, Sizes, Sizes, Sizes]:
+    """Return kernel_size, stride (by default the same), padding and dilation as tuples, or raise."""
+    kernel = per_axis(where, "kernel_size", kernel_size, rank)
+    return (
+        kernel,
+        kernel if stride is None else per_axis(where, "stride", stride, rank),
+        per_axis(where, "padding", padding, rank, non_negative_integer),
+        per_axis(where, "dilation", dilation, rank),
+    )
