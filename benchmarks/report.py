@@ -9,16 +9,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import conv
+
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 _FILES = ("mlp", "mlp_2_threads", "overhead", "recipes")
+_LAYERS = ("conv", "conv_2_threads")  # may be missing: they take long to measure
 _NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "nnx": "nnx"}
 
 
 def load(folder: Path = RESULTS) -> dict[str, Any]:
     """Return the content of the result files by name."""
-    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in _FILES}
+    paths = {name: folder / f"{name}.json" for name in (*_FILES, *_LAYERS)}
+    return {
+        name: json.loads(path.read_text(encoding="utf-8"))
+        for name, path in paths.items()
+        if name in _FILES or path.exists()
+    }
 
 
 def microseconds(value: float) -> str:
@@ -45,7 +53,19 @@ def summary(results: dict[str, Any]) -> list[str]:
     rows.append(
         ["addition of 4×4 arrays, tracked", times[0], f"NumPy: {times[1]}", f"+ {microseconds(over)}", gate, goal]
     )
+    for file in filter(results.__contains__, _LAYERS):
+        rows.append(_convolutions(results[file]))
     return _table(rows)
+
+
+def _convolutions(content: dict[str, Any]) -> list[str]:
+    threads = content["machine"]["threads"]
+    found, last = conv.mean(content["rows"]), conv.mean(content["rows"], "ratio_last")
+    work = f"convolution, forward + backward, geometric mean of {conv.dense(content['rows'])} layers"
+    if threads != 1:
+        work += f", {threads} threads"
+    goal = f"≤ {conv.MEAN_GATE:g} of channels_last: {'met' if last <= conv.MEAN_GATE else 'not met'}"
+    return [work, "", "torch eager", f"{found:.2f}", _verdict(found, conv.MEAN_GATE), goal]
 
 
 def overheads(results: dict[str, Any]) -> list[str]:
@@ -69,6 +89,30 @@ def recipes(results: dict[str, Any]) -> list[str]:
     return _table(rows)
 
 
+def layers(results: dict[str, Any]) -> list[str]:
+    """Return the table of convolutions, layer by layer."""
+    lines = []
+    for file in filter(results.__contains__, _LAYERS):
+        content = results[file]
+        threads = content["machine"]["threads"]
+        title = f"convolution, {threads} thread{'s' if threads != 1 else ''}"
+        heads = [*(f"{part}, ratio" for part in conv.PARTS), "to channels_last", "gate"]
+        rows = [[title, "nnx", "PyTorch", "channels_last", *heads], ["---"] * (4 + len(heads))]
+        for name in dict.fromkeys(row["layer"] for row in content["rows"]):
+            parts = {row["part"]: row for row in content["rows"] if row["layer"] == name}
+            whole = parts[conv.PARTS[-1]]
+            times = [_milliseconds(whole["results"][key]["median_us"]) for key in ("nnx", conv.DEFAULT, conv.LAST)]
+            ratios = [f"{parts[part]['ratio']:.2f}" for part in conv.PARTS]
+            gate = _verdict(whole["ratio"], conv.GATES[whole["kind"]])
+            rows.append([name, *times, *ratios, f"{whole['ratio_last']:.2f}", gate])
+        means = [f"{conv.mean(content['rows'], part=part):.2f}" for part in conv.PARTS]
+        last = f"{conv.mean(content['rows'], 'ratio_last'):.2f}"
+        gate = _verdict(conv.mean(content["rows"]), conv.MEAN_GATE)
+        rows.append(["geometric mean without depthwise", "", "", "", *means, last, gate])
+        lines += [*_table(rows), ""]
+    return lines
+
+
 def machine(found: dict[str, Any]) -> str:
     """Describe where a result file was measured, with which versions, and when."""
     threads = f"{found['threads']} thread{'s' if found['threads'] != 1 else ''}"
@@ -80,7 +124,18 @@ def texts(results: dict[str, Any]) -> dict[str, str]:
     """Return what belongs between the markers, by path from the root of the repository."""
     short = [*summary(results), "", f"Measured on: {machine(results['mlp']['machine'])}."]
     places = [f"- `{name}.json`{_blocks(content)}: {machine(content['machine'])}." for name, content in results.items()]
-    full = [*summary(results), "", *overheads(results), "", *recipes(results), "", "Where and when:", "", *places]
+    full = [
+        *summary(results),
+        "",
+        *overheads(results),
+        "",
+        *layers(results),
+        *recipes(results),
+        "",
+        "Where and when:",
+        "",
+        *places,
+    ]
     return {"README.md": "\n".join(short), "benchmarks/README.md": "\n".join(full)}
 
 
@@ -101,6 +156,10 @@ def stale(root: Path = ROOT, results: Path = RESULTS) -> dict[str, str]:
         if new != page:
             found[name] = new
     return found
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value / 1e3:.{1 if value >= 1e4 else 2}f} ms"
 
 
 def _verdict(value: float, limit: float, unit: str = "") -> str:

@@ -4,6 +4,7 @@ from . import constraints as constraints
 from . import data as data
 from . import functional as functional
 from . import init as init
+from . import interpret as interpret
 from . import io as io
 from . import metrics as metrics
 from . import models as models
@@ -146,6 +147,9 @@ from .layers import Upsample as Upsample
 from .layers import ZeroPad1d as ZeroPad1d
 from .layers import ZeroPad2d as ZeroPad2d
 from .layers import ZeroPad3d as ZeroPad3d
+from .layers import remove_parametrizations as remove_parametrizations
+from .layers import spectral_norm as spectral_norm
+from .layers import weight_norm as weight_norm
 from .losses import BCELoss as BCELoss
 from .losses import BCEWithLogitsLoss as BCEWithLogitsLoss
 from .losses import CosineEmbeddingLoss as CosineEmbeddingLoss

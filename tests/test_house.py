@@ -42,6 +42,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("models",),
     ("plots",),
     ("training",),
+    ("interpret",),
     ("sklearn",),
     ("doctor", "__main__"),
     ("__init__",),

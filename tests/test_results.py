@@ -8,7 +8,7 @@ from statistics import mean
 
 import pytest
 
-from benchmarks import recipes, report
+from benchmarks import conv, recipes, report
 
 PAGES = ("README.md", "benchmarks/README.md")
 
@@ -66,6 +66,34 @@ def test_a_figure_changed_by_hand_is_noticed(copy):
     before = page.read_text()
     page.write_text(re.sub(r"\+0\.\d\d µs", "+0.01 µs", before, count=1))
     assert stale(copy) == {"benchmarks/README.md": before}
+
+
+def test_layers_are_told_once_they_are_measured(copy):
+    def row(layer, kind, part, ratio):
+        times = {name: {"median_us": 12345.0, "samples_us": [1.0, 2.0]} for name in ("nnx", conv.DEFAULT, conv.LAST)}
+        found = {"layer": layer, "kind": kind, "part": part, "results": times}
+        return found | {"ratio": ratio, "ratio_last": 1.5}
+
+    rows = [row("one", "Winograd", part, 0.5) for part in conv.PARTS]
+    rows += [row("two", "other", part, 2.04) for part in conv.PARTS]
+    rows += [row("three", "depthwise", part, 4.0) for part in conv.PARTS]
+    results = copy / "benchmarks" / "results"
+    machine = json.loads((results / "mlp.json").read_text())["machine"]
+    for file, threads in (("conv", 1), ("conv_2_threads", 2)):
+        (results / f"{file}.json").write_text(json.dumps({"machine": machine | {"threads": threads}, "rows": rows}))
+    pages = stale(copy)
+    mean = "convolution, forward + backward, geometric mean of 2 layers"
+    for page in pages.values():
+        for work in (mean, f"{mean}, 2 threads"):
+            assert f"| {work} |  | torch eager | 1.01 | ≤ 1: not met | ≤ 1 of channels_last: not met |" in page
+    full = pages["benchmarks/README.md"]
+    for line in (
+        "| one | 12.3 ms | 12.3 ms | 12.3 ms | 0.50 | 0.50 | 0.50 | 0.50 | 1.50 | ≤ 1.2: met |",
+        "| two | 12.3 ms | 12.3 ms | 12.3 ms | 2.04 | 2.04 | 2.04 | 2.04 | 1.50 | ≤ 2: not met |",
+        "| three | 12.3 ms | 12.3 ms | 12.3 ms | 4.00 | 4.00 | 4.00 | 4.00 | 1.50 | ≤ 5: met |",
+        "| geometric mean without depthwise |  |  |  | 1.01 | 1.01 | 1.01 | 1.01 | 1.50 | ≤ 1: not met |",
+    ):
+        assert full.count(line) == 2
 
 
 def test_what_stands_around_the_tables_is_kept(copy):

@@ -121,8 +121,11 @@ def _checked(input: Any, grid: Any, mode: Any, padding_mode: Any, align_corners:
 
 
 def _to_pixels(c: Any, length: int, aligned: bool) -> Any:
-    """A coordinate from -1 to 1 in pixels, the first of which has its centre at 0."""
-    return (c + 1.0) * (0.5 * (length - 1)) if aligned else ((c + 1.0) * length - 1.0) * 0.5
+    """A coordinate from -1 to 1 in pixels, the first of which has its centre at 0. Infinity and NaN are outside."""
+    xp = namespace(c)
+    c = (c + 1.0) * (0.5 * (length - 1)) if aligned else ((c + 1.0) * length - 1.0) * 0.5
+    outside = xp.where(c > 0.0, length + 2.0, xp.full_like(stop_gradient(c), -3.0))
+    return xp.where(xp.isfinite(c), c, outside)
 
 
 def _padded(c: Any, length: int, padding_mode: str, aligned: bool) -> Any:

@@ -95,8 +95,8 @@ def interpolate_as(
     antialias: Any = False,
 ) -> Any:
     """Interpolate; `where` names the caller in errors."""
-    namespace_of(f"{where}", input=input)
-    xp = floating_namespace(f"{where}", input)
+    namespace_of(where, input=input)
+    xp = floating_namespace(where, input)
     check_interpolation(where, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
     lengths = _lengths(where, tuple(input.shape), mode)
     rank = len(lengths)
@@ -115,8 +115,8 @@ def interpolate_as(
     for axis, (length, count, factor) in enumerate(zip(lengths, counts, factors, strict=True), start=1):
         if count == length and antialias:
             continue
-        if mode == "nearest" and rank > 1 and count in (length, 2 * length):
-            factor = None  # whatever was asked for, as in PyTorch (with channels last)
+        if mode == "nearest" and rank == 2 and count in (length, 2 * length):
+            factor = None  # whatever was asked for: PyTorch does so for images, but not for sequences and volumes
         if mode == "nearest" and count % length == 0 and factor in (None, count // length):
             input = _repeat(xp, input, axis, count // length)
         else:
@@ -166,7 +166,7 @@ def _factors(where: Any, scale_factor: Any, rank: int) -> tuple[float, ...]:
     values = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * rank
     if len(values) != rank:
         raise ValueError(f"{where}: expected scale_factor to be 1 or {rank} numbers, got {scale_factor!r}.")
-    factors = tuple(real_number(f"{where}", "scale_factor", v) for v in values)
+    factors = tuple(real_number(where, "scale_factor", v) for v in values)
     if not all(0.0 < f < math.inf for f in factors):
         raise ValueError(f"{where}: expected scale_factor above 0 and finite, got {scale_factor!r}.")
     return factors

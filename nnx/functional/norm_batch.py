@@ -267,8 +267,8 @@ def _update(
         return
     unbiased = variance * (count / (count - 1))
     for running, batch in ((running_mean, mean), (running_var, unbiased)):
-        xp, old = namespace(running.value), running.value
-        running.value = xp.astype(old * (1.0 - momentum) + batch * momentum, old.dtype, copy=False)
+        old = running.value
+        running.value = narrowed(namespace(old), old * (1.0 - momentum) + batch * momentum, old)
 
 
 def _by_constants(input: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:

@@ -106,7 +106,7 @@ def channel_shuffle(input: Any, groups: int) -> Any:
 
 def shuffled_pixels(where: Any, input: Any, upscale_factor: Any) -> Any:
     """Do `pixel_shuffle`; `where` names the caller in errors."""
-    xp = namespace_of(f"{where}", input=input)
+    xp = namespace_of(where, input=input)
     r = positive_integer(where, "upscale_factor", upscale_factor)
     *batch, height, width, channels = _image_shape(where, input)
     if channels % (r * r):
@@ -125,7 +125,7 @@ def shuffled_pixels(where: Any, input: Any, upscale_factor: Any) -> Any:
 
 def unshuffled_pixels(where: Any, input: Any, downscale_factor: Any) -> Any:
     """Do `pixel_unshuffle`; `where` names the caller in errors."""
-    xp = namespace_of(f"{where}", input=input)
+    xp = namespace_of(where, input=input)
     r = positive_integer(where, "downscale_factor", downscale_factor)
     *batch, height, width, channels = _image_shape(where, input)
     if height % r or width % r:
@@ -141,7 +141,7 @@ def unshuffled_pixels(where: Any, input: Any, downscale_factor: Any) -> Any:
 
 def shuffled_channels(where: Any, input: Any, groups: Any) -> Any:
     """Do `channel_shuffle`; `where` names the caller in errors."""
-    xp = namespace_of(f"{where}", input=input)
+    xp = namespace_of(where, input=input)
     groups = positive_integer(where, "groups", groups)
     shape = tuple(input.shape)
     if not shape or shape[-1] % groups:

@@ -88,7 +88,7 @@ def lp_pool_nd(where: Any, rank: int, input: Any, norm_type: Any, kernel_size: A
 
 def check_norm(where: Any, norm_type: Any) -> float:
     """Return the exponent of lp_pool, or raise."""
-    p = real_number(f"{where}", "norm_type", norm_type)
+    p = real_number(where, "norm_type", norm_type)
     if not 0.0 < p < math.inf:
         raise ValueError(f"{where}: expected norm_type above 0 and finite, got {p}; infinity is max pooling.")
     return p

@@ -13,9 +13,10 @@ from .windows import Sizes, adaptive_windows, image_namespace, per_axis
 
 def check_output_size(where: Any, output_size: Any, rank: int) -> tuple[int | None, ...]:
     """Return an output_size as a tuple; None keeps the length of an axis."""
-    values = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * rank
-    lengths = per_axis(where, "output_size", [1 if v is None else v for v in values], rank, positive_integer)
-    return tuple(None if v is None else n for v, n in zip(values, lengths, strict=True))
+    values = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * rank
+    if len(values) != rank or None not in values:
+        return per_axis(where, "output_size", output_size, rank)
+    return tuple(None if v is None else positive_integer(where, "output_size", v) for v in values)
 
 
 def _sizes(where: Any, rank: int, input: Any, output_size: Any) -> tuple[Sizes, Sizes]:

@@ -33,7 +33,7 @@ def check_fractional(
     if len(ratios) != rank:
         raise ValueError(f"{where}: expected output_ratio to be 1 or {rank} numbers, got {output_ratio!r}.")
     for ratio in ratios:
-        check_fraction(f"{where}", "an output_ratio", ratio)
+        check_fraction(where, "an output_ratio", ratio)
     return kernel, tuple(float(ratio) for ratio in ratios)
 
 

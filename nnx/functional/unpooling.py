@@ -7,6 +7,7 @@ from typing import Any
 
 from ..autodiff import stop_gradient
 from ..autodiff.namespace import namespace
+from ..autodiff.primitive import primitive
 from ..backend import device
 from ..dtypes import dtype_name
 from ..errors import DTypeError, ShapeError
@@ -19,7 +20,7 @@ def max_unpool_nd(
 ) -> Any:
     """Unpool over `rank` spatial axes; `where` names the caller in errors. See `max_unpool2d`."""
     image_namespace(where, input, rank)
-    xp = namespace_of(f"{where}", input=input, indices=indices)
+    xp = namespace_of(where, input=input, indices=indices)
     kernel, stride, padding, _ = check_windows(where, rank, kernel_size, stride, padding)
     indices = stop_gradient(indices)
     if tuple(indices.shape) != tuple(input.shape):
@@ -33,19 +34,37 @@ def max_unpool_nd(
     size = _output_lengths(where, tuple(input.shape), kernel, stride, padding, output_size)
     listed = (n, math.prod(lengths), channels)
     values, places = xp.reshape(input, listed), namespace(indices).reshape(indices, listed)
-    if stride != kernel or any(padding):  # windows that overlap may have chosen one place twice
-        values = xp.where(_is_last(places), values, 0.0)
-    images = xp.indexing.take_along_axis_transpose(values, places, 1, (n, math.prod(size), channels))
-    return xp.reshape(images, (n, *size, channels))
+    return xp.reshape(put_at_places(values, places, math.prod(size)), (n, *size, channels))
+
+
+@primitive("put_at_places", arrays=2)
+def put_at_places(values: Any, places: Any, count: int) -> Any:
+    """Return images of `count` places, listed, with the values at their places and 0 elsewhere.
+
+    Both arrays have the shape (N, length, C). Of several values for one place, the last is taken: windows that overlap
+    may have chosen one place twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnx.functional.unpooling import put_at_places
+    >>> put_at_places(np.asarray([[[5.0], [6.0]]]), np.asarray([[[2], [0]]]), 3)[0, :, 0]
+    array([6., 0., 5.])
+    """
+    xp = namespace(values)
+    n, _, channels = values.shape
+    values = xp.where(_is_last(places), values, 0.0)
+    return xp.indexing.take_along_axis_transpose(values, places, 1, (n, count, channels))
 
 
 def _is_last(places: Any) -> Any:
     """Whether no later element along axis 1 has the same place."""
     xp = namespace(places)
+    n, length, channels = places.shape
     order = xp.argsort(places, axis=1, stable=True)
     ordered = xp.take_along_axis(places, order, axis=1)
-    true = xp.ones((places.shape[0], 1, places.shape[2]), dtype=xp.bool, device=device(places))
-    last = xp.concat([ordered[:, :-1, :] != ordered[:, 1:, :], true[:, : places.shape[1], :]], axis=1)
+    end = xp.ones((n, min(length, 1), channels), dtype=xp.bool, device=device(places))
+    last = xp.concat([ordered[:, :-1, :] != ordered[:, 1:, :], end], axis=1)
     return xp.take_along_axis(last, xp.argsort(order, axis=1), axis=1)
 
 

@@ -31,7 +31,7 @@ def per_axis(
 
 def image_namespace(where: Any, input: Any, rank: int) -> Any:
     """Return the namespace of a floating-point array of shape (N, *spatial, C), or raise."""
-    namespace_of(f"{where}", input=input)
+    namespace_of(where, input=input)
     shape = tuple(input.shape)
     if len(shape) != rank + 2:
         hint = ""
@@ -42,7 +42,7 @@ def image_namespace(where: Any, input: Any, rank: int) -> Any:
                 f" An array with {len(shape)} axes has {len(shape) - 2} spatial ones; take the {len(shape) - 2}d form."
             )
         raise ShapeError(f"{where}: expected {_AXES[rank]}, got {shape}.{hint}")
-    return floating_namespace(f"{where}", input)
+    return floating_namespace(where, input)
 
 
 def channels_first_hint(shape: Sizes, fits: Callable[[Sizes], bool]) -> str:
@@ -56,37 +56,51 @@ def pooled_size(
     where: Any, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Sizes:
     """Return how many windows there are along each spatial axis, or raise unless there is one at least."""
+    lengths = shape[1:-1]
+    size = _window_counts(lengths, kernel, stride, padding, dilation, ceil_mode)
+    if size is not None:
+        return size
     for k, p in zip(kernel, padding, strict=True):
         if p > k // 2:
             raise ValueError(
                 f"{where}: expected padding of at most half of the kernel_size, got padding={p} and kernel_size={k}; "
                 f"pad by {k // 2} at most, or pad the image itself."
             )
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-
-    def fits(lengths: Sizes) -> bool:
-        return all(n + 2 * p >= span for n, p, span in zip(lengths, padding, spans, strict=True))
-
-    lengths = shape[1:-1]
-    if not fits(lengths) or 0 in lengths:
-        padded = tuple(n + 2 * p for n, p in zip(lengths, padding, strict=True))
-        raise ShapeError(
-            f"{where}: expected an image of at least {tuple(spans)} places, the size of a window, got {padded}"
-            f"{' with its padding' if any(padding) else ''} in {shape}; use a smaller kernel_size, or fewer pooling "
-            f"layers.{channels_first_hint(shape, fits)}"
-        )
-    size = []
-    for n, p, s, span in zip(lengths, padding, stride, spans, strict=True):
-        count = (n + 2 * p - span + (s - 1 if ceil_mode else 0)) // s + 1
-        # a window must not begin behind the image
-        size.append(count - 1 if ceil_mode and (count - 1) * s >= n + p else count)
-    windows = uniform_windows(lengths, kernel, stride, padding, dilation, tuple(size))
-    if not all(places for along in windows for places in along):
+    if _fits(lengths, kernel, padding, dilation):
         raise ValueError(
             f"{where}: expected windows that meet the image, but with padding={padding} and dilation={dilation} one "
             f"lies in the padding of {shape}; use a smaller padding or dilation."
         )
-    return tuple(size)
+    spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    padded = tuple(n + 2 * p for n, p in zip(lengths, padding, strict=True))
+    hint = channels_first_hint(shape, lambda lengths: _fits(lengths, kernel, padding, dilation))
+    raise ShapeError(
+        f"{where}: expected an image of at least {spans} places, the size of a window, got {padded}"
+        f"{' with its padding' if any(padding) else ''} in {shape}; use a smaller kernel_size, or fewer pooling "
+        f"layers.{hint}"
+    )
+
+
+def _fits(lengths: Sizes, kernel: Sizes, padding: Sizes, dilation: Sizes) -> bool:
+    """Whether an image is no smaller than a window."""
+    along = zip(lengths, kernel, padding, dilation, strict=True)
+    return all(n > 0 and n + 2 * p >= d * (k - 1) + 1 for n, k, p, d in along)
+
+
+@functools.lru_cache(maxsize=256)
+def _window_counts(
+    lengths: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Sizes | None:
+    """How many windows there are along each axis, or None if something is wrong with them."""
+    if any(p > k // 2 for k, p in zip(kernel, padding, strict=True)) or not _fits(lengths, kernel, padding, dilation):
+        return None
+    size = []
+    for n, k, s, p, d in zip(lengths, kernel, stride, padding, dilation, strict=True):
+        count = (n + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil_mode else 0)) // s + 1
+        # a window must not begin behind the image
+        size.append(count - 1 if ceil_mode and (count - 1) * s >= n + p else count)
+    windows = uniform_windows(lengths, kernel, stride, padding, dilation, tuple(size))
+    return tuple(size) if all(map(all, windows)) else None  # a range is false if it is empty
 
 
 @functools.lru_cache(maxsize=256)

@@ -51,6 +51,9 @@ from .padding import ReplicationPad3d as ReplicationPad3d
 from .padding import ZeroPad1d as ZeroPad1d
 from .padding import ZeroPad2d as ZeroPad2d
 from .padding import ZeroPad3d as ZeroPad3d
+from .parametrizations import remove_parametrizations as remove_parametrizations
+from .parametrizations import spectral_norm as spectral_norm
+from .parametrizations import weight_norm as weight_norm
 from .patches import Fold as Fold
 from .patches import Unfold as Unfold
 from .pooling import AvgPool1d as AvgPool1d

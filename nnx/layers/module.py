@@ -76,11 +76,17 @@ class Module(WeightRules):
             return own["_modules"][name]
         if name in own["_buffers"]:
             return own["_buffers"][name].value
+        computed = own["_modules"].get("parametrizations")  # of a layer with weight_norm or spectral_norm
+        if computed is not None and name in computed._modules:
+            return computed._modules[name].forward()
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
     def __setattr__(self, name: str, value: Any) -> None:
         registries: tuple[dict[str, Any], ...] = (self._parameters, self._buffers, self._modules)
-        if isinstance(value, (Parameter, Buffer, Module)):
+        computed: Any = self._modules.get("parametrizations")
+        if computed is not None and name in computed._modules:
+            computed._modules[name].assign(value)
+        elif isinstance(value, (Parameter, Buffer, Module)):
             kind = 0 if isinstance(value, Parameter) else 1 if isinstance(value, Buffer) else 2
             self.__dict__.pop(name, None)
             for k, registry in enumerate(registries):

@@ -10,6 +10,7 @@ from .classification import TopKAccuracy as TopKAccuracy
 from .classification import accuracy as accuracy
 from .classification import binary_accuracy as binary_accuracy
 from .classification import top_k_accuracy as top_k_accuracy
+from .confusion import confusion_matrix as confusion_matrix
 from .registry import get_metric as get_metric
 from .regression import MAE as MAE
 from .regression import MSE as MSE

@@ -116,12 +116,11 @@ class Adafactor(Optimizer):
             m, n = p.shape[-2:]
             rows = _mixed(rows, xp.expand_dims(xp.vecdot(g, g, axis=-1), axis=-1) / n, share)
             columns = _mixed(columns, xp.sum(g * g, axis=-2, keepdims=True) / m, share)
-            # The variance of an element is row * column / mean row, but at least eps * eps. Its root is taken factor by
-            # factor. An element of a column below the floor is below eps * eps in every row, so the floor, which
-            # keeps the product finite, changes nothing.
+            # The variance of an element is row * column / mean row; its root is taken factor by factor, which are kept
+            # so large that their inverses can be multiplied.
             row = rows / xp.maximum(xp.sum(rows, axis=-2, keepdims=True) / m, max(eps, tiny))
             row = xp.sqrt(xp.maximum(row, tiny))
-            column = xp.sqrt(xp.maximum(columns, max(eps * eps / m, tiny)))
+            column = xp.sqrt(xp.maximum(columns, tiny))
             change = (1.0 / row) * (1.0 / column)
             if eps > tiny:
                 change = xp.minimum(change, 1.0 / eps)

@@ -25,7 +25,7 @@ class Adagrad(Optimizer):
     weight_decay
         The coefficient of an L2 penalty, added to the gradient.
     initial_accumulator_value
-        What the sum of squares starts from.
+        What the sum of squares starts from. A group may have its own, which PyTorch ignores.
     eps
         Added to the denominator. It may be 0 if the sum starts above 0.
     maximize

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..autodiff import Buffer, Parameter
+from ..backend import get_backend
 from ..checks import boolean, check_range, non_negative_integer
 from ..dtypes import is_floating
 from .arguments import grouped
@@ -68,8 +69,12 @@ class _Average:
                     old = at_home(old, new)
                     change = new - old
                     change *= share
-                    change += old
-                    self._values[name] = change
+                    if get_backend(old).writable:
+                        old += change
+                    else:  # the parameters of such a library take an array over as it is, so it must not change
+                        change += old
+                        old = change
+                    self._values[name] = old
             self.n_averaged += 1
         self.updates += 1
 

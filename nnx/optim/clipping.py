@@ -20,6 +20,7 @@ from .arguments import grouped
 from .flat import FlatStorage
 
 _MARGIN = 1e-6  # added to the norm, as PyTorch does: the clipped norm stays just below the bound
+_BLOCK = 32 * 1024  # elements
 
 # ------------------------------------------------------------------ gradients in parameters
 
@@ -89,7 +90,12 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     label = "clip_grad_value_"
     _check_bound(label, "clip_value", clip_value)
     for array, parameter in _gradients(_parameters_of(label, parameters)):
-        _put(array, parameter, _limited(label, get_backend(array).xp, array, clip_value))
+        backend = get_backend(array)
+        blocks = [array]
+        if parameter is None and backend.on_host and array.ndim == 1:  # what is read stays in cache until written
+            blocks = [array[i : i + _BLOCK] for i in range(0, math.prod(array.shape), _BLOCK)]
+        for block in blocks:
+            _put(block, parameter, _limited(label, backend.xp, block, clip_value))
 
 
 def clip_gradients(

@@ -34,7 +34,7 @@ class FlatStorage:
             self.offsets.append(total)
             total += -(-parameter.size // step) * step
         self.size = total
-        self.block = _BLOCK // itemsize
+        self.block = _BLOCK // itemsize if self.on_host else max(total, 1)  # a device wants few launches
         self.stale = False
         self.values = self.new_array()
         self.grads = self.new_array()

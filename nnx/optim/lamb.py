@@ -40,7 +40,7 @@ class LAMB(Optimizer):
         Whether the running means are corrected for their start at zero, as in the paper; some implementations leave it
         out.
     trust_clip
-        The largest trust ratio, above 0, or None for no bound (the paper's experiments). Some implementations use 1.
+        The largest trust ratio, above 0. The paper's experiments have no bound; some implementations use 1.
     adapt
         Whether there is a trust ratio. It is usual to put biases and the gains of normalisation into a group with
         ``adapt=False, weight_decay=0.0``; for those this is `AdamW`.
@@ -72,7 +72,7 @@ class LAMB(Optimizer):
         eps: float = 1e-6,
         weight_decay: float = 0.0,
         bias_correction: bool = True,
-        trust_clip: float | None = None,
+        trust_clip: float = math.inf,
         adapt: bool = True,
         *,
         maximize: bool = False,
@@ -96,10 +96,9 @@ class LAMB(Optimizer):
         if not options["eps"]:
             raise ValueError("LAMB: expected eps to be above 0, got 0: a zero gradient would give NaN.")
         check_range("LAMB", "weight_decay", options["weight_decay"], 0.0)
-        if options["trust_clip"] is not None:
-            check_range("LAMB", "trust_clip", options["trust_clip"], 0.0)
-            if not options["trust_clip"]:
-                raise ValueError("LAMB: expected trust_clip to be above 0, or None for no bound, got 0.")
+        check_range("LAMB", "trust_clip", options["trust_clip"], 0.0)
+        if not options["trust_clip"]:
+            raise ValueError("LAMB: expected trust_clip to be above 0, got 0: nothing would move.")
         for name in ("bias_correction", "adapt", "maximize"):
             boolean("LAMB", name, options[name])
 
@@ -122,7 +121,7 @@ class LAMB(Optimizer):
         rate: Any = lr
         if options["adapt"]:
             ratio = trust_ratio(xp, norm(xp, p), norm(xp, direction))
-            if options["trust_clip"] is not None:
+            if options["trust_clip"] < math.inf:
                 ratio = xp.minimum(ratio, options["trust_clip"])
             rate = lr * ratio
         direction *= rate

@@ -14,8 +14,9 @@ from ..autodiff import Array
 from ..dtypes import is_complex
 from ..errors import DTypeError
 from .arguments import check_group_options, check_lr, gradients_by_name, grouped, plain_options
+from .copies import at_home
 from .parts import FlatPart, Group, Step, TensorPart, parts_of
-from .state import checked_state, like
+from .state import checked_state
 
 _FLUSH_EVERY = 50  # steps
 
@@ -214,7 +215,7 @@ class Optimizer:
         for part in self._parts:
             for name, arrays in part.named_state().items():
                 if name in known:
-                    part.put_state(name, [like(n, a) for n, a in zip(known[name], arrays, strict=True)])
+                    part.put_state(name, [at_home(n, a) for n, a in zip(known[name], arrays, strict=True)])
 
     def _named_state(self) -> dict[str, list[Any]]:
         found = dict(self._kept)

@@ -107,7 +107,7 @@ class RAdam(Optimizer):
 
 
 def _rectification(beta2: float, t: int) -> float:
-    """Return by how much too large the step sizes' variance still is, or 0 where it has none yet."""
+    """Return the factor, at most 1, that evens out the variance of the step sizes; 0 where that has no bound."""
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * t * beta2**t / (1 - beta2**t)  # of the simple mean that is worth as much
     if length <= 5:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from ..backend import get_backend, to_numpy
 from ..dtypes import dtype_name, is_floating
 from ..errors import WeightsError
+from .copies import at_home
 
 
 def checked_state(
@@ -58,7 +58,7 @@ def _taken(
     own: Sequence[Any], keys: Sequence[str], numbers: Sequence[str], entry: Mapping[str, Any]
 ) -> tuple[int, tuple[float, ...], list[Any]]:
     step = int(entry["step"])
-    arrays = [like(entry[key], array) for key, array in zip(keys, own, strict=True)]
+    arrays = [at_home(entry[key], array) for key, array in zip(keys, own, strict=True)]
     return step, tuple(float(entry[number]) for number in numbers) if step else (), arrays
 
 
@@ -88,8 +88,3 @@ def _misfits(name: str, own: Mapping[str, Any], numbers: Sequence[str], entry: A
 
 def _is_count(value: Any) -> bool:
     return hasattr(value, "__index__") and not isinstance(value, bool) and value.__index__() >= 0
-
-
-def like(array: Any, own: Any) -> Any:
-    """Return the values of an array of any backend as one on the backend and in the dtype of `own`."""
-    return get_backend(own).asarray(to_numpy(array), dtype=own.dtype)

@@ -168,7 +168,7 @@ class Model:
             raise ValueError("Model.fit: the network has no trainable parameters; call net.unfreeze() if it is frozen.")
         optimizer = self.optimizer = optim.Adam(self.net) if self.optimizer is None else self.optimizer
         check_optimizer("Model.fit", optimizer, self.net)
-        updates = Updates(self.net, optimizer, accumulate, clip_norm)  # drops gradients of an earlier backward()
+        updates = Updates(self.net, optimizer, accumulate, clip_norm)
         self.history = self._new_history()
         progress = Progress(verbose, epochs)
         for epoch in range(1, epochs + 1):

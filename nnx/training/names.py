@@ -31,6 +31,18 @@ OPTIMIZERS: dict[str, Callable] = {
     "sgd": optim.SGD,
     "adam": optim.Adam,
     "adamw": optim.AdamW,
+    "adamax": optim.Adamax,
+    "nadam": optim.NAdam,
+    "radam": optim.RAdam,
+    "adagrad": optim.Adagrad,
+    "adadelta": optim.Adadelta,
+    "rmsprop": optim.RMSprop,
+    "rprop": optim.Rprop,
+    "asgd": optim.ASGD,
+    "adafactor": optim.Adafactor,
+    "lion": optim.Lion,
+    "lamb": optim.LAMB,
+    "lars": optim.LARS,
 }
 
 

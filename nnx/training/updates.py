@@ -37,7 +37,8 @@ class Updates:
         self._optimizer = optimizer
         self._parameters = list(net.parameters())
         self._constrained = net.constrained
-        self.drop()
+        self._batches = self._samples = self._first = 0
+        optimizer.zero_grad()  # gradients of an earlier backward() are not for the first step
 
     def take(self, loss: Any, samples: int) -> None:
         """Differentiate the loss of a batch, and make a step if it is time."""

@@ -29,26 +29,20 @@ def agree(
     theirs: Callable,
     *arrays: np.ndarray,
     plain: tuple[int, ...] = (),
-    last: bool = False,
-) -> Any:
-    """Raise unless outputs and gradients agree to 1e-9; return PyTorch's output.
-
-    `plain` are the numbers of the arguments that have no channels. With `last`, PyTorch gets its images in the memory
-    format channels_last.
-    """
+    gradients: bool = True,
+) -> None:
+    """Raise unless outputs and gradients agree to 1e-9. `plain` are the numbers of the arguments without channels."""
     torch = pytest.importorskip("torch")
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    tensors = []
-    for i, array in enumerate(arrays):
-        tensor = torch.tensor(array if i in plain else np.ascontiguousarray(channels_first(array)))
-        if last and array.ndim in formats:
-            tensor = tensor.contiguous(memory_format=formats[array.ndim])
-        tensors.append(tensor.requires_grad_())
+    tensors = [
+        torch.tensor(array if i in plain else np.ascontiguousarray(channels_first(array)), requires_grad=True)
+        for i, array in enumerate(arrays)
+    ]
     expected = theirs(*tensors)
     out, pullback = nnx.vjp(ours, *[xp_backend.array(a) for a in arrays])
     close(out, channels_last(expected))
+    if not gradients:
+        return
     cotangent = np.random.default_rng(7).standard_normal(channels_last(expected).shape)
     expected.backward(torch.tensor(np.ascontiguousarray(channels_first(cotangent))))
     for i, (grad, tensor) in enumerate(zip(pullback(xp_backend.array(cotangent)), tensors, strict=True)):
         close(grad, tensor.grad.numpy() if i in plain else channels_last(tensor.grad))
-    return expected

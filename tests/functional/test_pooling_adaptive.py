@@ -70,10 +70,10 @@ def test_global_pooling(xp_backend: Any, rank: int) -> None:
 FRACTIONAL: list[tuple[int, Any, dict]] = [
     (2, 2, {"output_size": 3}),
     (2, (2, 3), {"output_size": (5, 1)}),
-    (2, 1, {"output_ratio": 0.7}),
+    (2, 1, {"output_ratio": (0.7, 0.7)}),
     (2, 2, {"output_ratio": (0.5, 0.7)}),
     (3, 2, {"output_size": (3, 4, 2)}),
-    (3, (1, 2, 3), {"output_ratio": 0.6}),
+    (3, (1, 2, 3), {"output_ratio": (0.6, 0.6, 0.5)}),
 ]
 
 
@@ -113,24 +113,26 @@ def test_fractional_pooling_draws_from_the_seed(xp_backend: Any) -> None:
     np.testing.assert_array_equal(host, once)  # the same on every backend
 
 
-UNPOOL = list(itertools.product((1, 2, 3), (2, 3), (None, 2, 3), (0, 1), (False, True)))
+UNPOOL = [  # without windows that overlap: they may choose one place twice, which PyTorch leaves open
+    case
+    for case in itertools.product((1, 2, 3), (2, 3), (None, 2, 3), (0, 1), (False, True))
+    if case[2] is None or case[2] >= case[1]
+]
 
 
 @pytest.mark.parametrize(("rank", "kernel", "stride", "padding", "sized"), UNPOOL)
 def test_unpooling(xp_backend: Any, rank: int, kernel: int, stride: int | None, padding: int, sized: bool) -> None:
-    if stride is not None and stride < kernel:
-        pytest.skip("windows that overlap may choose one place twice, which PyTorch leaves open")
     theirs = torch_functional()
-    values = images(rank)
+    lengths = LENGTHS[:rank]
+    if not sized:  # the lengths that follow from those of the output
+        counts = [(n + 2 * padding - kernel) // (stride or kernel) + 1 for n in lengths]
+        lengths = tuple((n - 1) * (stride or kernel) - 2 * padding + kernel for n in counts)
+    values = np.random.default_rng(0).standard_normal((2, *lengths, 3))
     _, places = getattr(theirs, f"max_pool{rank}d")(first(values), kernel, stride, padding, return_indices=True)
     indices = channels_last(places)
     pooled = np.random.default_rng(4).standard_normal(indices.shape)
-    size = LENGTHS[:rank] if sized else None
     given = xp_backend.array(np.ascontiguousarray(indices))
-    if not sized and indices.max() >= np.prod(
-        [(n - 1) * (stride or kernel) - 2 * padding + kernel for n in indices.shape[1:-1]]
-    ):
-        return  # an index beyond what can be told without the size
+    size = lengths if sized else None
     agree(
         xp_backend,
         lambda x: getattr(functional, f"max_unpool{rank}d")(x, given, kernel, stride, padding, size),
@@ -147,6 +149,18 @@ def test_unpooling_where_windows_overlap_writes_the_last(xp_backend: Any) -> Non
     (grad,) = pullback(xp_backend.array(np.ones((1, 4, 1))))
     np.testing.assert_array_equal(nnx.to_numpy(grad)[0, :, 0], [0.0, 1.0, 1.0])
     nnx.check_grads(lambda y: functional.max_unpool1d(y, indices, 2, stride=1) ** 2, (output,))
+
+
+def test_unpooling_of_random_windows_that_share_a_place(xp_backend: Any) -> None:
+    values = xp_backend.array(np.reshape(np.arange(9.0), (1, 3, 3, 1)))
+    samples = xp_backend.array(np.full((1, 1, 2), 0.5))
+    output, indices = functional.fractional_max_pool2d(values, 2, 2, return_indices=True, _random_samples=samples)
+    back = functional.max_unpool2d(output, indices, 2, output_size=(3, 3))
+    np.testing.assert_array_equal(nnx.to_numpy(back)[0, :, :, 0], [[0, 0, 0], [0, 4, 5], [0, 7, 8]])
+    same = xp_backend.array(np.full((1, 2, 2, 1), 3))
+    back = functional.max_unpool2d(output, same, 2)
+    np.testing.assert_array_equal(np.flatnonzero(nnx.to_numpy(back)), [3])
+    assert float(nnx.to_numpy(back).max()) == 8.0  # not a sum
 
 
 def test_unpooling_takes_the_whole_shape_and_pools_back(xp_backend: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nnx import functional
-from tests.kernels.cases import Case, _grid, _normal, laid_out
+from nnx.functional.unpooling import put_at_places
+from tests.kernels.cases import LAYOUTS, Case, _grid, _normal, laid_out
 
 # Shape, kernel_size, stride, padding. Windows that overlap, touch, leave gaps, hang over; one window of everything;
 # images larger and smaller than a block of the kernel.
@@ -22,9 +23,9 @@ GEOMETRIES: list[tuple[tuple[int, ...], Any, Any, Any]] = [
     ((2, 5, 7, 3), (5, 7), 1, 0),
     ((2, 4, 6, 3), 2, 2, 1),
     ((2, 5, 6, 4, 3), (2, 3, 1), (2, 1, 3), (1, 1, 0)),
-    ((70, 6, 5, 37), (1, 2), (1, 2), 0),
-    ((2, 67, 61, 17), 3, 2, 1),
-    ((2, 64, 61, 17), 2, 2, 0),
+    ((130, 6, 5, 37), (1, 2), (1, 2), 0),
+    ((1, 131, 61, 17), 3, 2, 1),
+    ((2, 140, 61, 17), 2, 2, 0),
     ((3, 13, 9, 2), 3, 2, 1),
 ]
 
@@ -76,10 +77,29 @@ def avg_pool_cases() -> Iterator[Case]:
             yield Case("avg_pool", f"{label} {text}", pool, (x, *geometry, ceil_mode), options, (0,))
 
 
+def put_at_places_cases() -> Iterator[Case]:
+    for shape, count in (
+        ((0, 3, 2), 4),
+        ((2, 0, 2), 4),
+        ((2, 3, 0), 4),
+        ((1, 1, 1), 1),
+        ((2, 7, 3), 5),
+        ((3, 31, 5), 97),
+    ):
+        for dtype in ("float32", "float64"):
+            for layout in LAYOUTS:
+                values = laid_out(_normal(shape, dtype), layout)
+                places = laid_out(np.random.default_rng(1).integers(0, count, shape), layout)  # some of them twice
+                yield Case(
+                    "put_at_places", f"{shape} {dtype} {layout}", put_at_places, (values, places, count), {}, (0,)
+                )
+
+
 CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "avg_pool": avg_pool_cases,
     "max_pool": max_pool_cases,
     "max_pool_places": max_pool_places_cases,
+    "put_at_places": put_at_places_cases,
 }
 
 _HALF = np.ones((1, 4, 1), "f2")
@@ -90,4 +110,5 @@ REFUSED: dict[str, list[tuple[Callable, tuple, dict, str]]] = {
     "max_pool_places": [
         (functional.pooling_primitives.max_pool_places, (_HALF, (2,), (2,), (0,), (1,), (2,)), {}, _FLOATS)
     ],
+    "put_at_places": [(put_at_places, (_HALF, np.zeros((1, 4, 1), "i8"), 4), {}, _FLOATS)],
 }

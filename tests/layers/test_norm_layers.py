@@ -197,6 +197,23 @@ def test_an_empty_batch_changes_nothing(xp_backend: Any) -> None:
             np.testing.assert_array_equal(nnx.to_numpy(value), before[key])
 
 
+@pytest.mark.parametrize("name", ["BatchNorm", "InstanceNorm"])
+def test_differentiating_twice_moves_the_statistics_once(xp_backend: Any, name: str) -> None:
+    layer, once = (getattr(nnx, name)(3, affine=True, track_running_stats=True) for _ in range(2))
+    x = batches(xp_backend)[0]
+    once(x)
+    with nnx.record():
+        out = layer(x)
+        loss = nnx.namespace(out).sum(out**3)
+        loss.backward(create_graph=True)
+        grad = layer.parameter("weight").grad
+        penalty = nnx.namespace(grad).sum(grad * grad)
+    penalty.backward()
+    for key, value in once.state_dict().items():
+        if key.startswith(("running", "num")):
+            np.testing.assert_allclose(nnx.to_numpy(layer.state_dict()[key]), nnx.to_numpy(value), rtol=1e-6)
+
+
 def test_a_failed_call_counts_no_batch(xp_backend: Any) -> None:
     layer = nnx.BatchNorm(3)
     with pytest.raises(ValueError, match="more than one value per channel"):

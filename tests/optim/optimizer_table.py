@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import nnx
 from tests.optim.references import LionReference, Reference
+from tests.optim.references_trust import LambReference, LarsReference
 
 SHAPES = ((3, 4), (5,), (), (2, 1, 3))
 COMBINATIONS = 12  # of values of all arguments, drawn at random, beside those that differ in one argument
@@ -35,6 +37,8 @@ class Entry:
     """Options that PyTorch has, but does not read from groups."""
     at_once: frozenset[str] = frozenset()
     """Options whose change PyTorch notices a step late."""
+    checked_elsewhere: frozenset[str] = frozenset()
+    """Options whose values are not all numbers or all numbers from 0 on; their errors have tests of their own."""
     long: Sequence[Any] = (40_000, 1, 30_001, 7)
     """Shapes of parameters that are more than one block of a flat vector."""
 
@@ -192,5 +196,45 @@ ENTRIES = [
             "maximize": FLAG,
         },
         reference=LionReference,
+    ),
+    Entry(
+        "Adafactor",
+        {
+            "lr": (0.1, 0.01),
+            "beta2_decay": (-0.8, -0.3, 0.0),
+            "eps": ((None, 1e-3), (0.5, 2.0), (1e-30, 1e-5)),  # with the second, both bounds hold for some
+            "d": (1.0, 1.5),
+            "weight_decay": (0.0, 0.3),
+            "maximize": FLAG,
+        },
+        shapes=((3, 4), (5,), (), (2, 3, 4, 2)),
+        checked_elsewhere=frozenset({"beta2_decay", "eps"}),
+    ),
+    Entry(
+        "LAMB",
+        {
+            "lr": (0.05, 1e-3),
+            "betas": ((0.9, 0.999), (0.5, 0.9), (0.0, 0.0)),
+            "eps": (1e-6, 0.1),
+            "weight_decay": (0.0, 0.3),
+            "bias_correction": FLAG[::-1],
+            "trust_clip": (math.inf, 1.0, 0.3),
+            "adapt": FLAG[::-1],
+            "maximize": FLAG,
+        },
+        reference=LambReference,
+    ),
+    Entry(
+        "LARS",
+        {
+            "lr": (0.5, 0.1),
+            "momentum": (0.9, 0.0, 0.5),
+            "weight_decay": (0.0, 0.3),
+            "trust_coefficient": (1e-3, 0.05),
+            "eps": (1e-8, 0.5),
+            "adapt": FLAG[::-1],
+            "maximize": FLAG,
+        },
+        reference=LarsReference,
     ),
 ]

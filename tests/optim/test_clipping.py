@@ -54,7 +54,8 @@ def test_clip_grad_norm_is_torchs(xp_backend: Any, norm_type: float, bound: floa
         nnx.optim.SGD(parameters).state_dict()
     found = nnx.optim.clip_grad_norm_(parameters, bound, norm_type)
     wanted = pytest.importorskip("torch").nn.utils.clip_grad_norm_(references, bound, norm_type)
-    assert tuple(found.shape) == () and isinstance(found, (*xp_backend.backend.array_types, np.float64))
+    assert tuple(found.shape) == ()
+    assert isinstance(found, (*xp_backend.backend.array_types, np.float64))
     np.testing.assert_allclose(nnx.to_numpy(found), wanted.item(), rtol=1e-9)
     compare(parameters, references)
 
@@ -71,6 +72,17 @@ def test_clip_grad_value_is_torchs(xp_backend: Any, bound: float, laid_out: bool
     compare(parameters, references)
 
 
+def test_long_gradients_are_clipped_whole() -> None:
+    """More than one block of the flat vector."""
+    parameters = [nnx.Parameter(np.zeros(n)) for n in (70_001, 3)]
+    nnx.optim.SGD(parameters).state_dict()
+    for p in parameters:
+        p.grad = np.linspace(-9, 9, p.size)
+    nnx.optim.clip_grad_value_(parameters, 2.0)
+    for p in parameters:
+        np.testing.assert_array_equal(p.grad, np.clip(np.linspace(-9, 9, p.size), -2, 2))
+
+
 @pytest.mark.parametrize("norm_type", NORMS)
 def test_by_name_agrees_with_in_parameters(xp_backend: Any, norm_type: float) -> None:
     parameters, values = gradients(xp_backend)
@@ -79,7 +91,8 @@ def test_by_name_agrees_with_in_parameters(xp_backend: Any, norm_type: float) ->
     np.testing.assert_allclose(
         nnx.to_numpy(norm), nnx.to_numpy(nnx.optim.clip_grad_norm_(parameters, 0.3, norm_type)), rtol=1e-12
     )
-    assert clipped["b"][0] is None and isinstance(clipped["b"][1], tuple)
+    assert clipped["b"][0] is None
+    assert isinstance(clipped["b"][1], tuple)
     for g, p in zip([clipped["a"], *clipped["b"][1]], [parameters[0], *parameters[2:4]], strict=True):
         np.testing.assert_allclose(nnx.to_numpy(g), nnx.to_numpy(p.grad), rtol=1e-12)
     np.testing.assert_array_equal(nnx.to_numpy(tree["a"]), values[0])  # nothing in place
@@ -127,7 +140,8 @@ def test_flat_gradients_are_clipped_in_place() -> None:
     storage = optimizer._parts[0].storage
     nnx.optim.clip_grad_norm_(net, 1.0)
     for p, view in zip(net.parameters(), views, strict=True):
-        assert p.grad is view and np.shares_memory(view, storage.grads)
+        assert p.grad is view
+        assert np.shares_memory(view, storage.grads)
     assert math.isclose(np.linalg.norm(storage.grads), 1.0, rel_tol=1e-5)
 
 
@@ -136,6 +150,7 @@ def test_a_part_of_the_parameters(xp_backend: Any, laid_out: bool) -> None:
     parameters, values = gradients(xp_backend)
     if laid_out:
         nnx.optim.SGD(parameters).state_dict()
+    parameters[1].grad = xp_backend.array(values[1])
     norm = nnx.optim.clip_grad_norm_(parameters[2:4], 0.1)
     wanted = math.sqrt((values[2] ** 2).sum() + (values[3] ** 2).sum())
     np.testing.assert_allclose(nnx.to_numpy(norm), wanted, rtol=1e-12)
@@ -181,7 +196,9 @@ def test_a_module_an_iterable_and_one_parameter() -> None:
 def test_without_gradients(xp_backend: Any) -> None:
     p = xp_backend.parameter(np.zeros(2), "float32")
     norm = nnx.optim.clip_grad_norm_([p], 1.0)
-    assert float(nnx.to_numpy(norm)) == 0.0 and str(norm.dtype).endswith("float32") and p.grad is None
+    assert float(nnx.to_numpy(norm)) == 0.0
+    assert str(norm.dtype).endswith("float32")
+    assert p.grad is None
     nnx.optim.clip_grad_value_([p], 1.0)
     assert p.grad is None
 
@@ -210,7 +227,8 @@ def test_dtypes_are_kept(xp_backend: Any) -> None:
     for p, g in zip(parameters, ([3.0, 0.0], [0.0, 4.0], [0.0, 12.0j]), strict=True):
         p.grad = xp_backend.array(g, str(p.dtype).rpartition(".")[2])
     norm = nnx.optim.clip_grad_norm_(parameters, 6.5)
-    assert float(nnx.to_numpy(norm)) == 13.0 and str(norm.dtype).endswith("float64")
+    assert float(nnx.to_numpy(norm)) == 13.0
+    assert str(norm.dtype).endswith("float64")
     for p, g in zip(parameters, ([1.5, 0.0], [0.0, 2.0], [0.0, 6.0j]), strict=True):
         assert p.grad.dtype == p.dtype
         np.testing.assert_allclose(nnx.to_numpy(p.grad), g, rtol=1e-6)

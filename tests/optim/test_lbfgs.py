@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 
 import nnx
 from nnx.errors import DTypeError, WeightsError
-from nnx.optim.line_search import Point, strong_wolfe
 
 STEPS = 20
 START = (np.asarray([-1.2, 1.0]), np.asarray([[0.5, 2.0]]))
@@ -190,39 +188,6 @@ def test_float32_stays_float32(xp_backend: Any) -> None:
     np.testing.assert_allclose(nnx.to_numpy(p.value), [3.0, 0.0], atol=1e-4)
 
 
-# ------------------------------------------------------------------ the line search
-
-
-@pytest.mark.parametrize("first", [1e-4, 1e-2, 0.3, 1.0, 10.0, 1e3])
-@pytest.mark.parametrize(
-    ("function", "slope"),
-    [
-        (lambda t: t**4 - 2 * t, lambda t: 4 * t**3 - 2),
-        (lambda t: -t / (t**2 + 2), lambda t: (t**2 - 2) / (t**2 + 2) ** 2),
-        (lambda t: math.cosh(t - 1), lambda t: math.sinh(t - 1)),
-        (lambda t: -math.sin(3 * t) + t**2, lambda t: -3 * math.cos(3 * t) + 2 * t),
-    ],
-)
-def test_points_satisfy_the_strong_wolfe_conditions(function: Callable, slope: Callable, first: float) -> None:
-    asked = []
-
-    def evaluate(t: float) -> Point:
-        asked.append(t)
-        t = min(t, 300.0)  # where cosh still is a number
-        return Point(t, function(t), slope(t), None)
-
-    start = Point(0.0, function(0.0), slope(0.0), None)
-    point, count = strong_wolfe(evaluate, start, first, 1.0, 25)
-    assert count == len(asked) <= 26
-    assert point.value <= start.value + 1e-4 * point.t * start.slope
-    assert abs(point.slope) <= 0.9 * abs(start.slope)
-
-
-def test_a_line_that_ends_nowhere_gives_the_lowest_point() -> None:
-    point, count = strong_wolfe(lambda t: Point(t, -t, -1.0, None), Point(0.0, 0.0, -1.0, None), 1.0, 1.0, 5)
-    assert (count, point.t) == (6, 10.0**5)
-
-
 # ------------------------------------------------------------------ state
 
 
@@ -352,7 +317,9 @@ def test_groups_and_mixtures_are_refused() -> None:
     with pytest.raises(DTypeError, match="LBFGS: parameter '0' is complex"):
         nnx.optim.LBFGS([nnx.Parameter(np.ones(2, dtype="complex128"))])
     mixed = nnx.optim.LBFGS([P, nnx.Parameter(np.ones(1, "float32"))])
-    with pytest.raises(TypeError, match=r"expected parameters of one backend, device and dtype, got numpy cpu float64,"):
+    with pytest.raises(
+        TypeError, match=r"expected parameters of one backend, device and dtype, got numpy cpu float64,"
+    ):
         mixed.step(lambda: 0.0)
 
 

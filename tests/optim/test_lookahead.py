@@ -102,6 +102,7 @@ def test_the_slow_weights_begin_at_the_first_step() -> None:
     """Weights that are loaded after the optimizer was made count."""
     p = nnx.Parameter(np.zeros(1))
     optimizer = nnx.optim.Lookahead(nnx.optim.SGD([p], lr=1.0), k=1)
+    optimizer.load_state_dict(optimizer.state_dict())
     p.value = np.asarray([10.0])
     optimizer.step([np.asarray([-1.0])])
     assert p.value.tolist() == [10.5]
@@ -115,7 +116,10 @@ def test_it_follows_the_parameters_to_other_places() -> None:
     for place in ("numpy", "strict", "strict", "numpy"):
         net.to(place)
         for optimizer, module in ((moved, net), (plain, still)):
-            grads = {n: nnx.asarray(np.ones(p.shape), backend=nnx.get_backend(p.value).name) for n, p in module.named_parameters()}
+            grads = {
+                n: nnx.asarray(np.ones(p.shape), backend=nnx.get_backend(p.value).name)
+                for n, p in module.named_parameters()
+            }
             optimizer.step(grads)
     for name, value in still.state_dict().items():
         np.testing.assert_allclose(nnx.to_numpy(net.state_dict()[name]), value, rtol=1e-12)

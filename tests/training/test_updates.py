@@ -29,7 +29,7 @@ def assert_equal(found: dict, wanted: dict, rtol: float = 1e-9) -> None:
 
 
 @pytest.mark.parametrize("backend", ["numpy", "strict"])
-@pytest.mark.parametrize(("small", "accumulate"), [(8, 4), (16, 2), (5, 7), (35, 2), (10, 3)])
+@pytest.mark.parametrize(("small", "accumulate"), [(9, 4), (16, 2), (5, 7), (33, 2), (10, 3)])
 @pytest.mark.parametrize("penalty", [False, True])
 def test_small_batches_make_the_step_of_a_large_one(backend: str, small: int, accumulate: int, penalty: bool) -> None:
     """Also at the end of an epoch, where fewer batches are left and the last one is smaller."""
@@ -56,7 +56,9 @@ def test_clipping_is_that_of_the_whole_step(backend: str, accumulate: int) -> No
             optimizer.zero_grad()
     wanted = {name: nnx.to_numpy(value) for name, value in net.state_dict().items()}
     assert_equal(fitted(backend, batch_size=10, accumulate=accumulate, clip_norm=0.01, epochs=2), wanted)
-    assert not np.allclose(fitted(backend, batch_size=10, accumulate=accumulate, epochs=2)["0.weight"], wanted["0.weight"])
+    assert not np.allclose(
+        fitted(backend, batch_size=10, accumulate=accumulate, epochs=2)["0.weight"], wanted["0.weight"]
+    )
 
 
 def test_a_bound_that_is_not_reached_changes_nothing() -> None:
@@ -67,7 +69,8 @@ def test_constraints_hold_after_every_step() -> None:
     nnx.seed(0)
     net = nnx.Linear(3, 2).constrain(nnx.constraints.NonNeg(), "weight")
     nnx.Model(net, optimizer="sgd").fit(X, Y, accumulate=2, verbose=0)
-    assert (net.weight >= 0).all() and net.weight.any()
+    assert (net.weight >= 0).all()
+    assert net.weight.any()
 
 
 def test_an_interruption_leaves_no_gradients_for_the_next_step() -> None:
@@ -105,13 +108,17 @@ def test_arguments_are_checked(options: dict, error: type[Exception], text: str)
 
 def test_an_optimizer_that_needs_a_closure_says_so() -> None:
     model = nnx.Model(nnx.Linear(3, 2), optimizer=nnx.optim.LBFGS)
-    with pytest.raises(TypeError, match="a step evaluates it many times. Model.fit has none: write the loop by hand."):
+    with pytest.raises(
+        TypeError, match=r"a step evaluates it many times\. Model\.fit has none: write the loop by"
+    ):
         model.fit(X, Y, verbose=0)
 
 
 @pytest.mark.parametrize("name", ["Adafactor", "LAMB", "LARS"])
 def test_optimizers_over_whole_tensors_fit(name: str) -> None:
     nnx.seed(0)
-    model = nnx.Model(nnx.Linear(3, 2), optimizer=lambda net: nnx.optim.Lookahead(getattr(nnx.optim, name)(net, lr=0.3)))
+    model = nnx.Model(
+        nnx.Linear(3, 2), optimizer=lambda net: nnx.optim.Lookahead(getattr(nnx.optim, name)(net, lr=0.3))
+    )
     losses = model.fit(X, Y, epochs=5, verbose=0)["loss"]
     assert losses[-1] < losses[0]

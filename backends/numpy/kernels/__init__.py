@@ -11,7 +11,7 @@ from .linear import Linear
 from .loss import CrossEntropy
 from .norm import LayerNorm, RMSNorm
 from .norm_batch import BatchNorm
-from .pooling import AvgPool, MaxPool, MaxPoolPlaces
+from .pooling import AvgPool, MaxPool, MaxPoolPlaces, PutAtPlaces
 
 KERNELS: dict[str, Any] = {
     "avg_pool": AvgPool(),
@@ -24,6 +24,7 @@ KERNELS: dict[str, Any] = {
     "masked_scale": MaskedScale(),
     "max_pool": MaxPool(),
     "max_pool_places": MaxPoolPlaces(),
+    "put_at_places": PutAtPlaces(),
     "relu": ReLU(),
     "rms_norm": RMSNorm(),
 }

@@ -16,13 +16,16 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _CHUNK = 4096  # places summed at once: sums of sums round less
 
 
-def algorithm(g: Geometry) -> ModuleType:
-    """Choose how to do a convolution: a module with `forward`, `input_gradient` and `weight_gradient`."""
+def algorithm(g: Geometry, backwards: bool = False) -> ModuleType:
+    """Choose how to do a convolution, or the gradient of its input if `backwards`.
+
+    Found is a module with `forward`, `input_gradient` and `weight_gradient`.
+    """
     if depthwise.fits(g):
         return depthwise
     if pointwise.fits(g):
         return pointwise
-    return winograd if winograd.fits(g) else im2col
+    return winograd if winograd.fits(g, backwards) else im2col
 
 
 class Convolution:
@@ -169,7 +172,7 @@ def _forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geom
 
 
 def _input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
-    return np.zeros(g.input_shape, grad.dtype) if g.empty else algorithm(g).input_gradient(grad, weight, g)
+    return np.zeros(g.input_shape, grad.dtype) if g.empty else algorithm(g, True).input_gradient(grad, weight, g)
 
 
 def _weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:

@@ -18,6 +18,7 @@ from nnx.backend import each
 
 from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
 from .padded import PaddedBlock
+from .scratch import Scratch
 
 _CACHE = 2**18  # bytes of the input of a block
 
@@ -34,44 +35,49 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
     kernels = [_repeated(weight[k::per_channel], g) for k in range(per_channel)]
     indices = _Indices(g)
 
-    def run(share: list[Block]) -> None:
-        padded = PaddedBlock(g, share, x.dtype)
-        for block in share:
-            windows = _runs(padded.windows(x, block), g)
-            found = out[block.images, block.rows]
-            for k, kernel in enumerate(kernels):
-                sums = (
-                    np.empty(indices.shape(block), x.dtype) if per_channel > 1 else found.reshape(indices.shape(block))
-                )
-                np.einsum(
-                    windows, indices.windows, kernel[..., : sums.shape[-1]], indices.taps, indices.places, out=sums
-                )
-                if per_channel > 1:
-                    found[..., k::per_channel] = sums.reshape(*found.shape[:-1], g.channels)
-            if bias is not None:
-                found += bias
+    blocks = _blocks(g, x.itemsize)
+    scratch = Scratch(lambda: PaddedBlock(g, blocks, x.dtype))
 
-    each(run, shares(_blocks(g, x.itemsize, g.batch)))
+    def run(share: list[Block]) -> None:
+        with scratch.one() as padded:
+            for block in share:
+                windows = _runs(padded.windows(x, block), g)
+                found = out[block.images, block.rows]
+                shape = indices.shape(block)
+                for k, kernel in enumerate(kernels):
+                    sums = np.empty(shape, x.dtype) if per_channel > 1 else found.reshape(shape)
+                    operands = (windows, indices.windows, kernel[..., : shape[-1]], indices.taps)
+                    np.einsum(*operands, indices.places, out=sums)
+                    if per_channel > 1:
+                        found[..., k::per_channel] = sums.reshape(*found.shape[:-1], g.channels)
+                if bias is not None:
+                    found += bias
+
+    each(run, shares(blocks))
     return out
 
 
 def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the weight."""
     per_channel = g.outputs // g.channels
-    tasks = shares(_blocks(g, x.itemsize, g.batch))
+    blocks = _blocks(g, x.itemsize)
+    tasks = shares(blocks)
     sums: list = [None] * len(tasks)
     indices = _Indices(g)
 
+    scratch = Scratch(lambda: PaddedBlock(g, blocks, x.dtype))
+
     def run(index: int) -> None:
-        padded = PaddedBlock(g, tasks[index], x.dtype)
         found = np.zeros((g.channels, per_channel, *g.kernel), x.dtype)
-        for block in tasks[index]:
-            windows = _runs(padded.windows(x, block), g)
-            for k in range(per_channel):
-                part = np.ascontiguousarray(grad[block.images, block.rows, ..., k::per_channel])
-                part = part.reshape(indices.shape(block))
-                taps = np.einsum(windows, indices.windows, part, indices.places, indices.taps)
-                found[:, k] += np.moveaxis(np.add.reduce(taps.reshape(*g.kernel, -1, g.channels), axis=-2), -1, 0)
+        with scratch.one() as padded:
+            for block in tasks[index]:
+                windows = _runs(padded.windows(x, block), g)
+                for k in range(per_channel):
+                    part = np.ascontiguousarray(grad[block.images, block.rows, ..., k::per_channel])
+                    part = part.reshape(indices.shape(block))
+                    taps = np.einsum(windows, indices.windows, part, indices.places, indices.taps)
+                    taps = np.add.reduce(taps.reshape(*g.kernel, -1, g.channels), axis=-2)
+                    found[:, k] += np.moveaxis(taps, -1, 0)
         sums[index] = found
 
     each(run, range(len(tasks)))
@@ -85,10 +91,10 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
         flip = (slice(None), *(slice(None, None, -1) for _ in g.kernel))
         return forward(grad, weight[flip], None, back)
     out = np.zeros(g.input_shape, grad.dtype)
-    per_channel = g.outputs // g.channels
+    per_channel, rows = g.outputs // g.channels, _rows(g, grad.itemsize)
 
     def run(images: slice) -> None:
-        for block in _blocks(g, grad.itemsize, images.stop - images.start, images.start):
+        for block in cut(images.stop - images.start, g.out[0], rows, images.start):
             before = [pair[0] for pair in g.padding]
             before[0] -= block.rows.start * g.stride[0]
             sizes = (block.height, *g.out[1:])
@@ -139,6 +145,10 @@ def _repeated(kernel: np.ndarray, g: Geometry) -> np.ndarray:
     return np.tile(kernel, g.out[-1]) if g.stride[-1] == 1 else np.ascontiguousarray(kernel)
 
 
-def _blocks(g: Geometry, itemsize: int, images: int, start: int = 0) -> list[Block]:
-    row = math.prod(g.lengths[1:]) * g.channels * itemsize * g.stride[0]
-    return cut(images, g.out[0], _CACHE // row, start)
+def _blocks(g: Geometry, itemsize: int) -> list[Block]:
+    return cut(g.batch, g.out[0], _rows(g, itemsize))
+
+
+def _rows(g: Geometry, itemsize: int) -> int:
+    """How many rows of the output a block has."""
+    return _CACHE // (math.prod(g.lengths[1:]) * g.channels * itemsize * g.stride[0])

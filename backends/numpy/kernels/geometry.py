@@ -12,7 +12,7 @@ import numpy as np
 _T = TypeVar("_T")
 
 TASKS = 16  # into how many parts the work of a call is cut, whatever the number of threads: results do not depend on it
-SCRATCH = 2**25  # bytes of buffers that all tasks of a call may hold together
+SCRATCH = 24 * 2**20  # bytes of buffers that the tasks of a call may hold together
 
 
 class Geometry(NamedTuple):

@@ -18,11 +18,13 @@ from nnx.backend import each
 from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .products import cross_product, product
+from .scratch import Scratch
 
 _CACHE = 2**20  # bytes of a block's matrix: half of a typical second-level cache
 _LARGE = 2**15  # from so many weights on, products want many rows
 _ROWS = 256
-_SHORT = 16  # numbers in a row below which copying them one run at a time is slow
+_SHORT = 16  # numbers in a row below which copying them run by run is slow
+_FEW = 4  # channels up to which adding them up run by run is slow
 
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
@@ -31,15 +33,17 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
     matrix = np.swapaxes(_matrices(weight, g), 1, 2)
     if matrix[0].size < _LARGE:  # BLAS turns larger ones round as it repacks them
         matrix = np.ascontiguousarray(matrix)
-    blocks = _blocks(g, x.itemsize, g.batch)
+    blocks = _blocks(g, x.itemsize)
+
+    scratch = Scratch(lambda: Columns(g, blocks, x.dtype, _reads_by_place(g)))
 
     def run(share: list[Block]) -> None:
-        columns = Columns(g, share, x.dtype)
-        for block in share:
-            found = out[block.images, block.rows]
-            product(columns.read(x, block), matrix, by_group(found, g.groups))
-            if bias is not None:
-                found += bias
+        with scratch.one() as columns:
+            for block in share:
+                found = out[block.images, block.rows]
+                product(columns.read(x, block), matrix, by_group(found, g.groups))
+                if bias is not None:
+                    found += bias
 
     each(run, shares(blocks, columns_bytes(g, blocks, x.itemsize)))
     return out
@@ -47,15 +51,17 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
 
 def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the weight."""
-    blocks = _blocks(g, x.itemsize, g.batch)
+    blocks = _blocks(g, x.itemsize)
     tasks = shares(blocks, columns_bytes(g, blocks, x.itemsize) + math.prod(g.weight_shape) * x.itemsize)
     sums: list = [None] * len(tasks)
 
+    scratch = Scratch(lambda: Columns(g, blocks, x.dtype, _reads_by_place(g)))
+
     def run(index: int) -> None:
-        columns = Columns(g, tasks[index], x.dtype)
-        for block in tasks[index]:
-            part = cross_product(by_group(grad[block.images, block.rows], g.groups), columns.read(x, block))
-            sums[index] = part if sums[index] is None else np.add(sums[index], part, out=sums[index])
+        with scratch.one() as columns:
+            for block in tasks[index]:
+                part = cross_product(by_group(grad[block.images, block.rows], g.groups), columns.read(x, block))
+                sums[index] = part if sums[index] is None else np.add(sums[index], part, out=sums[index])
 
     each(run, range(len(tasks)))
     return total(sums).reshape(g.weight_shape)
@@ -65,17 +71,19 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
     """Return the gradient of the input: the gradient of the matrix, added up where its elements came from."""
     out = np.zeros(g.input_shape, grad.dtype)
     matrix = _matrices(weight, g)
-    blocks = _blocks(g, grad.itemsize, g.batch)
-    most = len(shares(list(range(TASKS)), columns_bytes(g, blocks, grad.itemsize)))
+    blocks = _blocks(g, grad.itemsize)
+    most = max(b.n * b.height for b in blocks)
+    tasks = len(shares(list(range(TASKS)), columns_bytes(g, blocks, grad.itemsize)))
+
+    scratch = Scratch(lambda: Columns(g, blocks, grad.dtype, g.channels // g.groups <= _FEW))
 
     def run(images: slice) -> None:  # blocks of one image meet: they are of one task
-        share = _blocks(g, grad.itemsize, images.stop - images.start, images.start)
-        columns = Columns(g, share, grad.dtype)
-        for block in share:
-            product(by_group(grad[block.images, block.rows], g.groups), matrix, columns.matrix(block))
-            columns.add_to(out, block)
+        with scratch.one() as columns:
+            for block in cut(images.stop - images.start, g.out[0], most, images.start):
+                product(by_group(grad[block.images, block.rows], g.groups), matrix, columns.matrix(block))
+                columns.add_to(out, block)
 
-    each(run, parts(g.batch, most))
+    each(run, parts(g.batch, tasks))
     return out
 
 
@@ -84,16 +92,20 @@ def by_group(x: np.ndarray, groups: int) -> np.ndarray:
     return x.reshape(-1, groups, x.shape[-1] // groups).transpose(1, 0, 2)
 
 
+def _reads_by_place(g: Geometry) -> bool:
+    return g.kernel[-1] * (g.channels // g.groups) < _SHORT
+
+
 def _matrices(weight: np.ndarray, g: Geometry) -> np.ndarray:
     return weight.reshape(g.groups, g.outputs // g.groups, -1)
 
 
-def _blocks(g: Geometry, itemsize: int, images: int, start: int = 0) -> list[Block]:
+def _blocks(g: Geometry, itemsize: int) -> list[Block]:
     depth = g.taps * g.channels
     places = _CACHE // (depth * itemsize)
     if depth * g.outputs >= _LARGE * g.groups:
         places = max(places, min(_ROWS, 8 * places))
-    return cut(images, g.out[0], places // math.prod(g.out[1:]), start)
+    return cut(g.batch, g.out[0], places // math.prod(g.out[1:]))
 
 
 def columns_bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
@@ -103,16 +115,18 @@ def columns_bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
 
 
 class Columns:
-    """The matrix of a block: (groups, places, taps * channels of a group)."""
+    """The matrix of a block: (groups, places, taps * channels of a group).
 
-    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype) -> None:
+    In memory its rows lie side by side, or `by_place` its columns: the longer runs where there are few channels.
+    """
+
+    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype, by_place: bool) -> None:
         self.geometry = g
         places = max(b.n * b.height for b in blocks) * math.prod(g.out[1:])
         self._buffer = np.empty(places * g.taps * g.channels, dtype)
         self._blocks = blocks
         self._padded: PaddedBlock | None = None
-        # with few channels the places are the longer runs, and are side by side in memory
-        self._by_place = g.kernel[-1] * (g.channels // g.groups) < _SHORT
+        self._by_place = by_place
 
     def matrix(self, block: Block) -> np.ndarray:
         """Return the matrix to write to."""

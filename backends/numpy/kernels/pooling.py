@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnx.backend import each
 
-_BLOCK = 2**18  # bytes of the input in a block
+_BLOCK = 2**19  # bytes of the input in a block
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _BITS = {4: np.int32, 8: np.int64}  # integers as wide as the floats
 
@@ -31,18 +32,6 @@ class Axis(NamedTuple):
     padding: int
     dilation: int
     size: int
-
-    def taps(self, first: int, stop: int) -> list[Tap]:
-        """Return the taps of the windows from `first` to below `stop`; window `first` has number 0."""
-        found = []
-        for k in range(self.kernel):
-            offset = k * self.dilation - self.padding
-            low = max(first, -(offset // self.stride))
-            high = min(stop, (self.length - 1 - offset) // self.stride + 1)
-            if low < high:
-                places = slice(low * self.stride + offset, (high - 1) * self.stride + offset + 1, self.stride)
-                found.append((slice(low - first, high - first), places))
-        return found
 
     @property
     def disjoint(self) -> bool:
@@ -60,19 +49,43 @@ class Axis(NamedTuple):
         return self.size == 1 and self.kernel == self.length and not self.padding
 
 
-def _axes(shape: tuple[int, ...], *arguments: Sequence[int]) -> list[Axis]:
-    return [Axis(*each_axis) for each_axis in zip(shape[1:-1], *arguments, strict=True)]
+@lru_cache(maxsize=1024)
+def _taps(axis: Axis, first: int, stop: int) -> tuple[Tap, ...]:
+    """Return the taps of the windows from `first` to below `stop`; window `first` has number 0."""
+    found = []
+    for k in range(axis.kernel):
+        offset = k * axis.dilation - axis.padding
+        low = max(first, -(offset // axis.stride))
+        high = min(stop, (axis.length - 1 - offset) // axis.stride + 1)
+        if low < high:
+            places = slice(low * axis.stride + offset, (high - 1) * axis.stride + offset + 1, axis.stride)
+            found.append((slice(low - first, high - first), places))
+    return tuple(found)
 
 
-def _blocks(input: np.ndarray, rows: int) -> list[tuple[slice, list[tuple[int, int]]]]:
-    """Split the work: for each group of images, parts of the rows of windows."""
-    if input.size == 0:
-        return []
-    image = math.prod(input.shape[1:]) * input.itemsize
+@lru_cache(maxsize=1024)
+def _taps_of_all_first(axis: Axis, first: int, stop: int) -> tuple[int, tuple[Tap, ...]]:
+    """Return how many taps every window has in the image, and all taps, those first."""
+    everywhere = slice(0, stop - first)
+    taps = sorted(_taps(axis, first, stop), key=lambda tap: tap[0] != everywhere)
+    return sum(windows == everywhere for windows, _ in taps), tuple(taps)
+
+
+@lru_cache(maxsize=256)
+def _axes(lengths: tuple[int, ...], *arguments: tuple[int, ...]) -> tuple[Axis, ...]:
+    return tuple(Axis(*along) for along in zip(lengths, *arguments, strict=True))
+
+
+@lru_cache(maxsize=256)
+def _blocks(shape: tuple[int, ...], itemsize: int, rows: int) -> tuple[tuple[slice, list[tuple[int, int]]], ...]:
+    """Split the work on an input: for each group of images, parts of the rows of windows."""
+    if 0 in shape:
+        return ()
+    image = math.prod(shape[1:]) * itemsize
     images = max(1, _BLOCK // image)
     step = max(1, min(rows, rows * _BLOCK // image))
     parts = [(first, min(first + step, rows)) for first in range(0, rows, step)]
-    return [(slice(first, first + images), parts) for first in range(0, len(input), images)]
+    return tuple((slice(first, first + images), parts) for first in range(0, shape[0], images))
 
 
 # ------------------------------------------------------------------ values
@@ -87,15 +100,15 @@ def _fold(ufunc: np.ufunc, initial: float, x: np.ndarray, axes: Sequence[Axis], 
         if axis.whole:
             ufunc.reduce(x, axis=number, keepdims=True, out=target)
         else:
-            _fold_along(ufunc, initial, x, number, axis.taps(first, stop), target)
+            _fold_along(ufunc, initial, x, number, _taps_of_all_first(axis, first, stop), target)
         x = target
 
 
-def _fold_along(ufunc: np.ufunc, initial: float, x: np.ndarray, axis: int, taps: list[Tap], out: np.ndarray) -> None:
+def _fold_along(
+    ufunc: np.ufunc, initial: float, x: np.ndarray, axis: int, plan: tuple[int, tuple[Tap, ...]], out: np.ndarray
+) -> None:
     before = (slice(None),) * axis
-    everywhere = slice(0, out.shape[axis])
-    taps = sorted(taps, key=lambda tap: tap[0] != everywhere)
-    common = sum(windows == everywhere for windows, _ in taps)
+    common, taps = plan
     if common > 1:
         ufunc(x[(*before, taps[0][1])], x[(*before, taps[1][1])], out=out)
     elif common:
@@ -118,7 +131,7 @@ def _folded(ufunc: np.ufunc, initial: float, input: np.ndarray, axes: Sequence[A
             if divisor is not None:
                 np.divide(part, divisor if divisor.ndim == 0 else divisor[:, first:stop], out=part)
 
-    each(run, _blocks(input, axes[0].size))
+    each(run, _blocks(input.shape, input.itemsize, axes[0].size))
     return output
 
 
@@ -132,10 +145,15 @@ def _winners(x: np.ndarray, output: np.ndarray, axes: Sequence[Axis], rows: tupl
     """
     nan = np.isnan(output) if np.isnan(np.max(output)) else None
     free = np.ones(output.shape, np.bool_)
-    along = [axis.taps(*(rows if number == 0 else (0, axis.size))) for number, axis in enumerate(axes)]
-    for taps in itertools.product(*along):
+    along = [_taps(axis, *(rows if number == 0 else (0, axis.size))) for number, axis in enumerate(axes)]
+    everything = (slice(None), *(slice(0, n) for n in output.shape[1:-1]))
+    *others, last = itertools.product(*along)
+    for taps in (*others, last):
         key = (slice(None), *(windows for windows, _ in taps))
         places = tuple(places for _, places in taps)
+        if taps is last and key == everything:  # the windows that are left
+            yield key, places, free
+            return
         values = x[(slice(None), *places)]
         hit = np.equal(values, output[key])
         if nan is not None:
@@ -146,9 +164,13 @@ def _winners(x: np.ndarray, output: np.ndarray, axes: Sequence[Axis], rows: tupl
         yield key, places, hit
 
 
-def _first_largest(x: np.ndarray) -> np.ndarray:
+def _first_largest(x: np.ndarray, output: np.ndarray) -> np.ndarray:
     """The place of the largest element of each whole image, of shape (N, 1, C); the first of several, NaN above all."""
-    return np.argmax(x.reshape(len(x), -1, x.shape[-1]), axis=1, keepdims=True)
+    images, best = x.reshape(len(x), -1, x.shape[-1]), output.reshape(len(x), 1, x.shape[-1])
+    hit = np.equal(images, best)
+    if np.isnan(np.max(best)):
+        hit |= np.isnan(images) & np.isnan(best)
+    return np.argmax(hit, axis=1, keepdims=True)  # argmax over the numbers themselves is slow
 
 
 class MaxPool:
@@ -158,7 +180,7 @@ class MaxPool:
         return None if input.dtype in _FLOATS else "it takes float32 or float64 arrays"
 
     def forward(self, input: np.ndarray, *geometry: Any) -> tuple[np.ndarray, tuple]:
-        axes = _axes(input.shape, *geometry)
+        axes = _axes(input.shape[1:-1], *geometry)
         output = _folded(np.maximum, -np.inf, input, axes, None)
         return output, (input, output, axes)
 
@@ -168,7 +190,7 @@ class MaxPool:
             result = np.zeros(input.shape, input.dtype)
             if result.size:
                 images = result.reshape(len(input), -1, input.shape[-1])
-                np.put_along_axis(images, _first_largest(input), grad.reshape(len(input), 1, -1), axis=1)
+                np.put_along_axis(images, _first_largest(input, output), grad.reshape(len(input), 1, -1), axis=1)
             return (result,)
         disjoint = all(axis.disjoint for axis in axes)
         covers = disjoint and all(axis.covers for axis in axes)
@@ -189,7 +211,7 @@ class MaxPool:
                     else:
                         target += np.bitwise_and(g[key], mask, out=mask).view(result.dtype)
 
-        each(run, _blocks(input, axes[0].size))
+        each(run, _blocks(input.shape, input.itemsize, axes[0].size))
         return (result,)
 
 
@@ -200,10 +222,10 @@ class MaxPoolPlaces:
         return None if input.dtype in _FLOATS else "it takes float32 or float64 arrays"
 
     def forward(self, input: np.ndarray, *geometry: Any) -> tuple[np.ndarray, None]:
-        axes = _axes(input.shape, *geometry)
-        if input.size and all(axis.whole for axis in axes):
-            return _first_largest(input).reshape(len(input), *(1 for _ in axes), -1), None
+        axes = _axes(input.shape[1:-1], *geometry)
         output = _folded(np.maximum, -np.inf, input, axes, None)
+        if input.size and all(axis.whole for axis in axes):
+            return _first_largest(input, output).reshape(output.shape), None
         numbers = np.arange(math.prod(input.shape[1:-1])).reshape(1, *input.shape[1:-1], 1)
         result = np.empty(output.shape, np.int64)
 
@@ -214,7 +236,7 @@ class MaxPoolPlaces:
                 for key, places, hit in _winners(input[images], output[images, slice(*rows)], axes, rows):
                     np.copyto(found[key], numbers[(slice(None), *places)], where=hit)
 
-        each(run, _blocks(input, axes[0].size))
+        each(run, _blocks(input.shape, input.itemsize, axes[0].size))
         return result, None
 
     def backward(self, grad: np.ndarray, residuals: None, needs: tuple) -> tuple:
@@ -239,7 +261,7 @@ class AvgPool:
         size: Sequence[int],
         divisors: Sequence[Sequence[int]],
     ) -> tuple[np.ndarray, tuple]:
-        axes = _axes(input.shape, kernel, stride, padding, (1,) * len(kernel), size)
+        axes = _axes(input.shape[1:-1], kernel, stride, padding, (1,) * len(kernel), size)
         divisor = _divisor(divisors, input.dtype)
         return _folded(np.add, 0.0, input, axes, divisor), (input.shape, axes, divisor)
 
@@ -257,7 +279,7 @@ class AvgPool:
                 _spread_along(g, number, axis, target)
                 g = target
 
-        each(run, _blocks(result, 1))
+        each(run, _blocks(shape, grad.itemsize, 1))
         return (result,)
 
 
@@ -279,9 +301,36 @@ def _spread_along(g: np.ndarray, axis: int, windows: Axis, out: np.ndarray) -> N
         return
     if not (windows.disjoint and windows.covers):
         out.fill(0)
-    for which, places in windows.taps(0, windows.size):
+    for which, places in _taps(windows, 0, windows.size):
         target = out[(*before, places)]
         if windows.disjoint:
             target[...] = g[(*before, which)]
         else:
             target += g[(*before, which)]
+
+
+# ------------------------------------------------------------------ unpooling
+
+
+class PutAtPlaces:
+    """Override of ``put_at_places``."""
+
+    def supports(self, values: np.ndarray, places: Any, count: int) -> str | None:
+        return None if values.dtype in _FLOATS else "it takes float32 or float64 arrays"
+
+    def forward(self, values: np.ndarray, places: np.ndarray, count: int) -> tuple[np.ndarray, tuple]:
+        output = np.zeros((len(values), count, values.shape[-1]), values.dtype)
+        places = np.ascontiguousarray(places)  # NumPy writes in the order of their memory
+        if values.size:
+            np.put_along_axis(output, places, values, axis=1)  # the last of several for one place stays
+        return output, (places, output.shape)
+
+    def backward(self, grad: np.ndarray, residuals: tuple, needs: tuple) -> tuple:
+        places, shape = residuals
+        if not places.size:
+            return np.zeros(places.shape, grad.dtype), None
+        numbers = np.arange(places.shape[1])[:, np.newaxis]
+        last = np.empty(shape, np.intp)  # read only where written
+        np.put_along_axis(last, places, np.broadcast_to(numbers, places.shape), axis=1)
+        stays = np.take_along_axis(last, places, axis=1) == numbers
+        return np.where(stays, np.take_along_axis(grad, places, axis=1), grad.dtype.type(0)), None

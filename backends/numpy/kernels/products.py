@@ -43,8 +43,10 @@ def cross_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _bunch(rows: int, others: int) -> int:
     """How many rows to multiply at a time, or 0 for all of them."""
-    bunch = min(_SMALL // max(others, 1), 256) // 8 * 8
-    return bunch if _FEWEST <= bunch < rows else 0
+    most = min(_SMALL // max(others, 1), 256) // 8 * 8
+    if not _FEWEST <= most < rows:
+        return 0
+    return -(-rows // -(-rows // most) // 8) * 8  # bunches of nearly one size: a small rest would be slow
 
 
 def _bunches(x: np.ndarray, size: int) -> np.ndarray:

@@ -27,12 +27,14 @@ from nnx.backend import each
 
 from .geometry import Block, Geometry, cut, shares, total
 from .products import cross_product, product
+from .scratch import Scratch
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
 _N = 6
 _CACHE = 2**20  # bytes of buffers of a block: half of a typical second-level cache
 _LARGE = 2**15  # from so many weights per tap row on, products want many rows, and are worth a task each
 _ROWS = 768
+_FEW = 8
 
 
 class Transforms(NamedTuple):
@@ -103,8 +105,10 @@ class _Shape(NamedTuple):
         return self.kernel[1] * self.channels * self.outputs >= _LARGE
 
 
-def fits(g: Geometry) -> bool:
-    """Whether a convolution can be done this way, forwards and backwards, and is worth it."""
+def fits(g: Geometry, backwards: bool = False) -> bool:
+    """Whether a convolution, or the gradient of its input, can be done this way and is worth it."""
+    if g.channels * g.kernel[-1] < _FEW and not backwards:
+        return False  # products over so few numbers are slow
     single = len(g.kernel) <= 2 and g.groups == 1 and set(g.dilation) == {1}
     return single and 2 <= g.kernel[0] <= 5 and g.out[0] >= 3 and g.transposed() is not None
 
@@ -149,16 +153,18 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     tasks = shares(blocks, x.dtype.itemsize * _N * (places * (s.channels + s.outputs) + weights))
     sums: list = [None] * len(tasks)
 
-    def run(index: int) -> None:
-        lines = _Lines(s, places, x.dtype)
-        results = np.zeros((_N, places, s.outputs), x.dtype)  # in the zeros between rows it stays zero
-        parts = np.zeros((_N, width, s.outputs, s.channels), x.dtype)
+    # between the rows the results stay zero
+    scratch = Scratch(lambda: (_Lines(s, places, x.dtype), np.zeros((_N, places, s.outputs), x.dtype)))
 
-        for block in tasks[index]:
-            count = block.n * block.height * s.pitch
-            lines.fill(x, block, matrices.input)
-            _scatter(grad, results, block, s, matrices.output)
-            each(partial(_add_products, results[:, None, :count], lines.taps[:, :, :count], parts), pieces)
+    def run(index: int) -> None:
+        parts = np.empty((_N, width, s.outputs, s.channels), x.dtype)
+        with scratch.one() as (lines, results):
+            for block in tasks[index]:
+                count = block.n * block.height * s.pitch
+                lines.fill(x, block, matrices.input)
+                _scatter(grad, results, block, s, matrices.output)
+                add = block != tasks[index][0]
+                each(partial(_cross, results[:, None, :count], lines.taps[:, :, :count], parts, add), pieces)
         sums[index] = np.matmul(matrices.kernel.T, parts.reshape(_N, -1))
 
     each(run, range(len(tasks)))
@@ -166,8 +172,12 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     return np.ascontiguousarray(found.transpose(2, 0, 1, 3)).reshape(g.weight_shape)
 
 
-def _add_products(results: np.ndarray, taps: np.ndarray, parts: np.ndarray, piece: slice) -> None:
-    parts[piece] += cross_product(results[piece], taps[piece])
+def _cross(results: np.ndarray, taps: np.ndarray, parts: np.ndarray, add: bool, piece: slice) -> None:
+    products = cross_product(results[piece], taps[piece])
+    if add:
+        parts[piece] += products
+    else:
+        parts[piece] = products
 
 
 def _multiply(windows: np.ndarray, kernel: np.ndarray, into: np.ndarray, piece: slice) -> None:
@@ -191,21 +201,22 @@ def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _S
     blocks = s.blocks()
     places = max(b.n * b.height for b in blocks) * s.pitch
     phases, pieces = s.kernel[1], s.pieces()
+    rows = -(-places // phases)
     held = x.dtype.itemsize * _N * places * (s.channels + s.outputs)
 
+    scratch = Scratch(lambda: (_Lines(s, places, x.dtype), np.empty((_N, rows, phases, s.outputs), x.dtype)))
+
     def run(share: list[Block]) -> None:
-        lines = _Lines(s, places, x.dtype)
-        results = np.empty((_N, lines.rows, phases, s.outputs), x.dtype)
-        for block in share:
-            count = block.n * block.height * s.pitch
-            lines.fill(x, block, matrices.input)
-            rows = -(-count // phases)
-            windows, into = lines.windows[:, :, :rows], results[:, :rows].transpose(0, 2, 1, 3)
-            each(partial(_multiply, windows, kernel[:, None], into), pieces)
-            _gather(results.reshape(_N, -1, s.outputs), out, block, s, matrices.output)
-            if bias is not None:
-                part = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
-                part += bias
+        with scratch.one() as (lines, results):
+            for block in share:
+                lines.fill(x, block, matrices.input)
+                used = -(-block.n * block.height * s.pitch // phases)
+                windows, into = lines.windows[:, :, :used], results[:, :used].transpose(0, 2, 1, 3)
+                each(partial(_multiply, windows, kernel[:, None], into), pieces)
+                _gather(results.reshape(_N, -1, s.outputs), out, block, s, matrices.output)
+                if bias is not None:
+                    part = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
+                    part += bias
 
     each(run, shares(blocks, held))
     return out
@@ -217,12 +228,12 @@ class _Lines:
     def __init__(self, s: _Shape, places: int, dtype: np.dtype) -> None:
         width, channels = s.kernel[1], s.channels
         self.shape = s
-        self.rows = -(-places // width)
-        buffer = np.zeros((_N, s.left + (self.rows + 1) * width, channels), dtype)
+        rows = -(-places // width)
+        buffer = np.zeros((_N, s.left + (rows + 1) * width, channels), dtype)
         self._lines = buffer[:, s.left : s.left + places].reshape(_N, places // s.pitch, s.pitch * channels)
         line, place, item = buffer.strides
         # every window: those of a phase lie side by side, and so are the rows of a matrix
-        shape = (_N, width, self.rows, width * channels)
+        shape = (_N, width, rows, width * channels)
         self.windows = as_strided(buffer, shape, (line, place, width * place, item), writeable=False)
         # the inputs of every tap
         self.taps = as_strided(buffer, (_N, width, places, channels), (line, place, place, item), writeable=False)

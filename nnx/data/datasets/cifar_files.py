@@ -1,7 +1,7 @@
 """The files of CIFAR-10 and CIFAR-100: where they may lie, in which of two versions, and what they must contain."""
 
 import os
-import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,9 +72,7 @@ CIFAR10 = Collection(
                 File("data_batch_4", 31035696, "3f7bb240661948b8f4d53e36ec720d8306f5668bd0071dcb4e6c947f78e9682b"),
                 File("data_batch_5", 31035623, "d91802434d8376bbaeeadf58a737e3a1b12ac839077e931237e0dcd43adcb154"),
             ),
-            "test": (
-                File("test_batch", 31035526, "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831"),
-            ),
+            "test": (File("test_batch", 31035526, "f53d8d457504f7cff4ea9e021afcf0e0ad8e24a91f3fc42091b8adef61157831"),),
         },
     ),
     ("fine",),
@@ -140,22 +138,23 @@ def _contents(
     for directory in places:
         for version in (collection.binary, collection.python):
             if (directory / version.archive.name).exists():
-                return version, _unpacked(fetch(*_arguments(version.archive, directory)), version, split)
+                return version, _unpacked(_checked(version.archive, directory), version, split)
             folder, files = directory / version.folder, version.splits[split]
             if all((folder / file.name).exists() for file in files):
-                return version, [fetch(*_arguments(file, folder)).read_bytes() for file in files]
+                return version, [_checked(file, folder).read_bytes() for file in files]
     version = collection.binary
-    url = _MIRROR + version.archive.name
-    name, _, sha256, size, _ = _arguments(version.archive, places[-1])
-    return version, _unpacked(fetch(name, [url], sha256, size, places[-1], download), version, split)
+    path = _checked(version.archive, places[-1], [_MIRROR + version.archive.name], download)
+    return version, _unpacked(path, version, split)
 
 
-def _arguments(file: File, directory: Path) -> tuple[str, list[str], str, int, Path]:
-    return file.name, [], file.sha256, file.size, directory
+def _checked(file: File, directory: Path, urls: Sequence[str] = (), download: bool = True) -> Path:
+    return fetch(file.name, urls, file.sha256, file.size, directory, download)
 
 
 def _unpacked(path: Path, version: Version, split: str) -> list[bytes]:
     """Files of an archive, read in memory: nothing is written where a name inside the archive says."""
+    import tarfile  # here, not above: it takes longer to import than the rest of nnx.data
+
     wanted = [f"{version.folder}/{file.name}" for file in version.splits[split]]
     found = {}
     with tarfile.open(path, "r:gz") as archive:
@@ -183,7 +182,7 @@ def _binary(name: str, content: bytes, kinds: int, which: int) -> tuple[np.ndarr
 def _python(name: str, content: bytes, key: bytes) -> tuple[np.ndarray, np.ndarray]:
     batch = read_batch(name, content)
     pixels, labels = batch.get(b"data"), batch.get(key)
-    whole = isinstance(pixels, np.ndarray) and pixels.ndim == 2 and pixels.shape[1] == _PIXELS
-    if not whole or not isinstance(labels, list) or [type(label) for label in labels] != [int] * len(pixels):
-        raise DataFileError(f"{name}: expected data of shape (N, {_PIXELS}) and N integers as {key.decode()}.")
-    return pixels, np.asarray(labels)
+    if isinstance(pixels, np.ndarray) and pixels.shape[1:] == (_PIXELS,) and isinstance(labels, list):
+        if [type(label) for label in labels] == [int] * len(pixels):
+            return pixels, np.asarray(labels)
+    raise DataFileError(f"{name}: expected data of shape (N, {_PIXELS}) and N integers as {key.decode()}.")

@@ -7,7 +7,7 @@ three that make up an array, and builds that array itself.
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -62,7 +62,8 @@ def read_batch(name: str, content: bytes) -> dict[bytes, Any]:
         if isinstance(error, DataFileError):
             raise
         raise DataFileError(
-            f"{name} is truncated or corrupt near byte {machine.position} of {len(content)}. Delete it and get it again."
+            f"{name} is truncated or corrupt near byte {machine.position} of {len(content)}. Delete it and get it "
+            "again."
         ) from error
     if not isinstance(result, dict):
         raise DataFileError(f"{name}: expected {_MADE_OF}, got a {type(result).__name__}.")
@@ -86,7 +87,7 @@ class _Machine:
         (result,) = self.stack
         return result
 
-    def refuse(self, what: str) -> None:
+    def refuse(self, what: str) -> NoReturn:
         raise DataFileError(
             f"{self.name}: expected {_MADE_OF}, as in the Python version of CIFAR, got {what} at byte "
             f"{self.position - 1}. The file is damaged, or not what it claims to be; nothing in it was run."
