@@ -254,3 +254,11 @@ def test_a_primitive_looks_like_its_reference(setting: Setting) -> None:
     assert setting.cube.__doc__ == "The reference."
     with pytest.raises(TypeError, match="unexpected keyword argument 'scales'"):
         setting.cube(X, scales=2.0)
+
+
+def test_a_name_that_the_generated_code_uses_is_refused() -> None:
+    with pytest.raises(ValueError, match="primitive 'blur': rename kernel; the generated code uses that name"):
+
+        @primitive("blur", arrays=1)
+        def blur(x: Any, kernel: Any) -> Any:
+            return x * kernel

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+_LONG_SLICE = 64  # elements; from there a loop over the indices is faster than np.add.at
+
 
 def getitem_transpose(g: np.ndarray, key: Any, shape: tuple[int, ...]) -> np.ndarray:
     z = np.zeros(shape, g.dtype)
@@ -26,8 +28,12 @@ def setitem(x: np.ndarray, key: Any, value: Any) -> np.ndarray:
 
 def take_transpose(g: np.ndarray, indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     z = np.zeros(shape, g.dtype)
-    key: Any = (*(slice(None),) * axis, indices)
-    np.add.at(z, key, g)
+    before = (slice(None),) * axis
+    if g.size < _LONG_SLICE * max(indices.size, 1):
+        np.add.at(z, (*before, indices), g)
+        return z
+    for k, i in enumerate(indices.tolist()):
+        z[*before, i] += g[*before, k]
     return z
 
 

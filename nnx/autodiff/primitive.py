@@ -44,6 +44,9 @@ from .namespace import differentiable_of, namespaces
 from .tape import Node, Operation, next_seq
 
 
+_LOCALS = {"Array", "RAW", "args", "kernel", "namespace", "node", "out", "residuals", "result"}  # of the generated code
+
+
 def primitive(name: str, arrays: int) -> Callable[[Callable], Callable]:
     """Make a function a primitive: its first `arrays` arguments are arrays (or None), the rest plain values.
 
@@ -88,6 +91,9 @@ def _source(name: str, arrays: int, reference: Callable) -> str:
         parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
         return_annotation=signature.empty,
     )
+    taken = _LOCALS & set(names)
+    if taken:
+        raise ValueError(f"primitive {name!r}: rename {', '.join(sorted(taken))}; the generated code uses that name.")
     own, rest = names[:arrays], names[arrays:]
     every, raw = ", ".join(names), "".join(f"{a}_raw, " for a in own) + "".join(f"{r}, " for r in rest)
     lines = [

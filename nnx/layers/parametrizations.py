@@ -128,9 +128,9 @@ def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> M
     name
         The parameter of this layer.
     axis
-        The axis along which the vectors lie: each index of it has a length of its own. 0 are the outputs of all layers
-        of nnx, also of transposed convolutions, where PyTorch's default are the inputs (here -1). None for a single
-        length. PyTorch calls it `dim`.
+        The axis that counts the vectors, each of which has a length of its own; None for one vector. 0 are the outputs
+        in all layers of nnx, also in transposed convolutions, where PyTorch's default are the inputs (here -1). PyTorch
+        calls it `dim`.
 
     Returns
     -------
@@ -203,6 +203,12 @@ def spectral_norm(
         If `module` is no Module, has no such parameter, computes it already, or an argument is out of range.
     ShapeError
         If the parameter has no such axis.
+
+    Notes
+    -----
+    As in PyTorch, whatever reads the weight in training mode moves the vectors on, also the second computation of
+    `nnx.checkpoint`, whose gradient is then that of the newer vectors. Regularisers and constraints find the parameter
+    under its new name.
 
     References
     ----------

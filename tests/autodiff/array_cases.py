@@ -247,6 +247,10 @@ INDEXING("take", lambda xp, x, i: xp.take(x, i) ** 2, real(3), _index)
 INDEXING("take", lambda xp, x, i: xp.take(x, i, axis=0) ** 2, real(3, 2), np.asarray([], dtype=np.int64))
 INDEXING("take", lambda xp, x, i: xp.take(x, i, axis=0) ** 2, real(3, 2), np.asarray([-1, 0, -1]), torch=False)
 INDEXING(
+    "take", lambda xp, x, i: xp.take(x, i, axis=0) ** 2, real(3, 70), _index
+)  # with slices long enough to loop over
+INDEXING("take", lambda xp, x, i: xp.take(x, i, axis=1) ** 2, real(2, 3, 40), np.asarray([-1, 0, -1]), torch=False)
+INDEXING(
     "indexing.take_transpose",
     lambda xp, x, i: xp.indexing.take_transpose(x, i, 1, (2, 3)) ** 2,
     real(2, 5),

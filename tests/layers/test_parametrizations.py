@@ -160,6 +160,17 @@ def test_weight_norm_keeps_the_weight_until_it_is_trained(xp_backend: Any) -> No
     assert losses[-1] < 0.1 * losses[0]
 
 
+@pytest.mark.parametrize("frozen", ["original0", "original1"])
+def test_a_part_may_be_frozen(xp_backend: Any, frozen: str) -> None:
+    layer = nnx.weight_norm(nnx.Linear(3, 2))
+    layer.parameter(WEIGHT + frozen).trainable = False
+    with nnx.record():
+        loss = nnx.namespace(layer.weight).sum(layer.weight)
+    loss.backward()
+    grads = {name: parameter.grad is not None for name, parameter in layer.named_parameters()}
+    assert grads == {"bias": False, WEIGHT + "original0": frozen[-1] == "1", WEIGHT + "original1": frozen[-1] == "0"}
+
+
 def test_the_largest_singular_value_becomes_one_and_training_alone_moves_the_vectors(xp_backend: Any) -> None:
     nnx.seed(0)
     layer = nnx.Conv2d(3, 8, 3, dtype="float64")

@@ -86,6 +86,17 @@ def test_batches_draw_independently():
     assert 850 < np.sum(patterns) < 1150
 
 
+def test_epochs_and_seeds_draw_independently():
+    def run(seed):
+        one = loader(shuffle=False, seed=seed)
+        return epoch(one), epoch(one)
+
+    first, second = run(0)
+    assert not same(first, second)
+    assert not same(run(1)[0], first)
+    assert same(run(0)[1], second)
+
+
 def test_transforms_with_a_seed_draw_from_their_own():
     own = transforms.RandomCrop(6, padding=2, seed=9)
     got = epoch(loader(own, shuffle=False, batch_size=20))[0]
