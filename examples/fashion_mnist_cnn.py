@@ -1,21 +1,18 @@
 """Two convolutions on Fashion-MNIST, without and with batch normalisation, on images that are mirrored at random.
 
 Run: ``python examples/fashion_mnist_cnn.py`` (three runs of each, some minutes). The data are found under
-``$NNX_DATA/fashion_mnist`` or downloaded. It saves which articles are taken for which as ``fashion_mnist_cnn.png``.
+``$NNX_DATA/fashion_mnist`` or downloaded. It saves which articles are taken for which, as ``fashion_mnist_cnn.png``.
 The same in PyTorch: ``examples/compare/fashion_mnist_cnn.py``.
 """
 
 import argparse
 import statistics
 
-import numpy as np
-from matplotlib.figure import Figure
-
 import nnx
+import nnx.plots
 from nnx.data import ArrayDataset, DataLoader
 from nnx.data.datasets import FASHION_MNIST_CLASSES, fashion_mnist
 from nnx.data.transforms import RandomHorizontalFlip
-from nnx.metrics import confusion_matrix
 from nnx.optim.schedules import one_cycle
 
 # What PyTorch reaches with this recipe (mean of 3 seeds); nnx may fall short of it by 1.5 points.
@@ -84,15 +81,8 @@ for name, rate in RATES.items():
     print(f"{name}: mean of {len(accuracies)} {means[name]:.4f} (PyTorch: {TORCH[name]:.4f})")
 
 guesses = model.predict(test_images, batch_size=500).argmax(axis=-1)
-counts = np.asarray(confusion_matrix(guesses, test_labels, num_classes=10))  # (true class, guess)
-figure = Figure(figsize=(6, 5.4), layout="constrained")
-axes = figure.add_subplot(xlabel="predicted", ylabel="true")
-axes.imshow(np.log1p(counts), cmap="Blues")  # the diagonal would outshine all the rest
-axes.set_xticks(range(10), FASHION_MNIST_CLASSES, rotation=45, ha="right")
-axes.set_yticks(range(10), FASHION_MNIST_CLASSES)
-for (row, column), count in np.ndenumerate(counts):
-    axes.text(column, row, count, ha="center", va="center", color="white" if count > 100 else "black", fontsize=8)
-figure.savefig(options.picture, dpi=120)
+counts = nnx.metrics.confusion_matrix(guesses, test_labels, num_classes=10)  # rows: what it is, columns: the guess
+nnx.plots.confusion_matrix(counts, FASHION_MNIST_CLASSES, options.picture)
 print(f"what is taken for what: {options.picture}")
 
 if options.samples == 60_000 and options.epochs >= 6 and options.seeds >= 3:

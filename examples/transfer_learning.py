@@ -107,6 +107,7 @@ for k, (name, values) in enumerate(accuracies.items()):
     print(f"{name:18s}  {means[name]:.4f}  {min(values):.4f}   {max(values):.4f}   {TORCH[name]:.4f}")
 axes.set_yticks(range(3), accuracies)
 axes.set_ylim(2.5, -0.5)
+axes.locator_params(axis="x", nbins=5)
 figure.savefig(options.picture, dpi=120)
 print(f"picture: {options.picture}")
 

@@ -1,16 +1,10 @@
 """nnx: neural networks on the Array API standard."""
 
-from . import constraints as constraints
-from . import data as data
+from typing import TYPE_CHECKING, Any
+
 from . import functional as functional
 from . import init as init
-from . import interpret as interpret
-from . import io as io
-from . import metrics as metrics
-from . import models as models
-from . import optim as optim
 from . import random as random
-from . import regularizers as regularizers
 from .autodiff import Array as Array
 from .autodiff import Buffer as Buffer
 from .autodiff import Parameter as Parameter
@@ -37,8 +31,6 @@ from .backend import set_backend as set_backend
 from .backend import set_num_threads as set_num_threads
 from .backend import to_numpy as to_numpy
 from .backend import use_backend as use_backend
-from .io import load_weights as load_weights
-from .io import save_weights as save_weights
 from .kernels import explain as explain
 from .kernels import use_kernels as use_kernels
 from .layers import CELU as CELU
@@ -178,7 +170,39 @@ from .losses import TripletMarginLoss as TripletMarginLoss
 from .losses import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from .losses import TverskyLoss as TverskyLoss
 from .random import seed as seed
-from .training import History as History
-from .training import Model as Model
+
+if TYPE_CHECKING:
+    from . import constraints as constraints
+    from . import data as data
+    from . import interpret as interpret
+    from . import io as io
+    from . import metrics as metrics
+    from . import models as models
+    from . import optim as optim
+    from . import plots as plots
+    from . import regularizers as regularizers
+    from .io import load_weights as load_weights
+    from .io import save_weights as save_weights
+    from .training import History as History
+    from .training import Model as Model
 
 __version__ = "0.1.0"
+
+# Imported at the first use: whoever wants gradients alone does not wait for what training needs.
+_MODULES = frozenset(("constraints", "data", "interpret", "io", "metrics", "models", "optim", "plots", "regularizers"))
+_NAMES = {"History": "training", "Model": "training", "load_weights": "io", "save_weights": "io"}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+import nnx
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 MAX_IMPORT_SECONDS = 0.2
@@ -285,6 +287,19 @@ def test_import_brings_nothing_heavy_along(tmp_path: Path):
     done = run(code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_what_is_imported_at_the_first_use_is_what_type_checkers_see():
+    tree = ast.parse((ROOT / "nnx" / "__init__.py").read_text(encoding="utf-8"))
+    (for_types,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name: node.module for node in for_types.body for alias in node.names}
+    assert {name for name, module in seen.items() if module is None} == nnx._MODULES
+    assert {name: module for name, module in seen.items() if module} == nnx._NAMES
+    for name in seen:
+        assert name in dir(nnx)
+        assert getattr(nnx, name) is not None
+    with pytest.raises(AttributeError, match="module 'nnx' has no attribute 'modles'"):
+        nnx.modles  # noqa: B018
 
 
 def test_import_is_quick(tmp_path: Path):

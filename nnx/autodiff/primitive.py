@@ -43,7 +43,6 @@ from .inputs import new_variable, pull
 from .namespace import differentiable_of, namespaces
 from .tape import Node, Operation, next_seq
 
-
 _LOCALS = {"Array", "RAW", "args", "kernel", "namespace", "node", "out", "residuals", "result"}  # of the generated code
 
 

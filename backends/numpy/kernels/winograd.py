@@ -5,7 +5,7 @@ of input rows meets one sum of kernel rows, and each output row is a sum of the 
 algorithms for convolutional neural networks", 2015, arXiv:1509.09308, in one dimension; Winograd, "Arithmetic
 complexity of computations", 1980). The sums run over whole rows in memory, as small matrix products. Along the other
 axis the kernel is applied directly: features are last, so k neighbours are k * channels numbers in a row, and every
-k-th window is a row of a matrix that is there already. Nothing is copied.
+k-th window is a row of a matrix that is there already: nothing is copied, unless there are many channels.
 
 Rows are stored with as many zeros behind them as either side is padded with, which so are the zeros before the next
 row, too.
@@ -100,8 +100,19 @@ class _Shape(NamedTuple):
         """How to share the six products of a block out if there is but one task: not at all if they are small."""
         return [slice(v, v + 1) for v in range(_N)] if self.large else [slice(0, _N)]
 
+    def held(self, tiles: int) -> int:
+        """How many numbers the buffers for so many rows of tiles hold, roughly."""
+        windows = self.kernel[1] * self.channels if self.large else 0
+        return tiles * self.pitch * (_N * (self.channels + self.outputs) + windows)
+
+    @property
+    def row(self) -> int:
+        """The places of a row among the results."""
+        return self.out_width if self.large else self.pitch
+
     @property
     def large(self) -> bool:
+        """Whether there are so many weights that copying windows costs little beside multiplying them."""
         return self.kernel[1] * self.channels * self.outputs >= _LARGE
 
 
@@ -128,16 +139,16 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
 
 def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the input: the convolution of `grad` with the kernel turned by half a turn."""
-    s = _shape(g)
-    height, width = s.kernel
-    transposed = g.transposed()
+    s, transposed = _shape(g), g.transposed()
     assert transposed is not None  # see `fits`
-    kernel = weight.reshape(s.outputs, height, width, s.channels)[:, ::-1, ::-1]
-    rows = kernel.transpose(1, 2, 0, 3).reshape(height, -1)
-    turned = np.matmul(transforms(height, grad.dtype).kernel, rows)
-    return _correlate(grad, turned.reshape(_N, width * s.outputs, s.channels), None, _shape(transposed)).reshape(
-        g.input_shape
-    )
+    height, width = s.kernel
+    kernel = weight.reshape(s.outputs, height, width, s.channels)
+    transform = np.ascontiguousarray(transforms(height, grad.dtype).kernel[:, ::-1])
+    turned = np.empty((_N, width, s.outputs, s.channels), grad.dtype)
+    for tap in range(width):
+        np.matmul(transform, kernel[:, :, width - 1 - tap], out=turned[:, tap].swapaxes(0, 1))
+    turned = turned.reshape(_N, width * s.outputs, s.channels)
+    return _correlate(grad, turned, None, _shape(transposed)).reshape(g.input_shape)
 
 
 def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
@@ -146,42 +157,38 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     x = x.reshape(s.images, s.height, s.width, s.channels)
     grad = grad.reshape(s.images, s.out_height, s.out_width, s.outputs)
     matrices = transforms(s.kernel[0], x.dtype)
-    blocks = s.blocks()
-    places = max(b.n * b.height for b in blocks) * s.pitch
-    width, pieces = s.kernel[1], s.pieces()
-    weights = width * s.outputs * s.channels
-    tasks = shares(blocks, x.dtype.itemsize * _N * (places * (s.channels + s.outputs) + weights))
+    blocks, pieces, width = s.blocks(), s.pieces(), s.kernel[1]
+    most = max(b.n * b.height for b in blocks)
+    tasks = shares(blocks, x.itemsize * (s.held(most) + _N * width * s.outputs * s.channels))
     sums: list = [None] * len(tasks)
-
     # between the rows the results stay zero
-    scratch = Scratch(lambda: (_Lines(s, places, x.dtype), np.zeros((_N, places, s.outputs), x.dtype)))
+    scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.zeros((_N, most * s.row, s.outputs), x.dtype)))
 
     def run(index: int) -> None:
-        parts = np.empty((_N, width, s.outputs, s.channels), x.dtype)
+        parts = np.empty((_N, s.outputs, width, s.channels), x.dtype)
         with scratch.one() as (lines, results):
             for block in tasks[index]:
-                count = block.n * block.height * s.pitch
                 lines.fill(x, block, matrices.input)
                 _scatter(grad, results, block, s, matrices.output)
                 add = block != tasks[index][0]
-                each(partial(_cross, results[:, None, :count], lines.taps[:, :, :count], parts, add), pieces)
-        sums[index] = np.matmul(matrices.kernel.T, parts.reshape(_N, -1))
+                each(partial(_cross, lines, results, block.n * block.height, parts, add), pieces)
+        sums[index] = np.matmul(matrices.kernel.T, parts.reshape(_N, s.outputs, -1).swapaxes(0, 1))
 
     each(run, range(len(tasks)))
-    found = total(sums).reshape(s.kernel[0], width, s.outputs, s.channels)
-    return np.ascontiguousarray(found.transpose(2, 0, 1, 3)).reshape(g.weight_shape)
+    return total(sums).reshape(g.weight_shape)
 
 
-def _cross(results: np.ndarray, taps: np.ndarray, parts: np.ndarray, add: bool, piece: slice) -> None:
-    products = cross_product(results[piece], taps[piece])
+def _cross(lines: _Lines, results: np.ndarray, tiles: int, parts: np.ndarray, add: bool, piece: slice) -> None:
+    s = lines.shape
+    results = results[piece, : tiles * s.row]
+    if s.large:
+        products = cross_product(results, lines.near(piece, tiles)).reshape(parts[piece].shape)
+    else:
+        products = cross_product(results[:, None], lines.taps[piece, :, : tiles * s.row]).swapaxes(1, 2)
     if add:
         parts[piece] += products
     else:
         parts[piece] = products
-
-
-def _multiply(windows: np.ndarray, kernel: np.ndarray, into: np.ndarray, piece: slice) -> None:
-    product(windows[piece], kernel[piece], into[piece])
 
 
 def _shape(g: Geometry) -> _Shape:
@@ -198,45 +205,61 @@ def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _S
     x = x.reshape(s.images, s.height, s.width, s.channels)
     out = np.empty((s.images, s.out_height, s.out_width, s.outputs), x.dtype)
     matrices = transforms(s.kernel[0], x.dtype)
-    blocks = s.blocks()
-    places = max(b.n * b.height for b in blocks) * s.pitch
-    phases, pieces = s.kernel[1], s.pieces()
-    rows = -(-places // phases)
-    held = x.dtype.itemsize * _N * places * (s.channels + s.outputs)
-
-    scratch = Scratch(lambda: (_Lines(s, places, x.dtype), np.empty((_N, rows, phases, s.outputs), x.dtype)))
+    blocks, pieces = s.blocks(), s.pieces()
+    most = max(b.n * b.height for b in blocks)
+    places = -(-most * s.row // s.kernel[1]) * s.kernel[1]
+    scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.empty((_N, places, s.outputs), x.dtype)))
 
     def run(share: list[Block]) -> None:
         with scratch.one() as (lines, results):
             for block in share:
                 lines.fill(x, block, matrices.input)
-                used = -(-block.n * block.height * s.pitch // phases)
-                windows, into = lines.windows[:, :, :used], results[:, :used].transpose(0, 2, 1, 3)
-                each(partial(_multiply, windows, kernel[:, None], into), pieces)
-                _gather(results.reshape(_N, -1, s.outputs), out, block, s, matrices.output)
+                each(partial(_multiply, lines, kernel, results, block.n * block.height), pieces)
+                _gather(results, out, block, s, matrices.output)
                 if bias is not None:
                     part = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
                     part += bias
 
-    each(run, shares(blocks, held))
+    each(run, shares(blocks, x.itemsize * s.held(most)))
     return out
+
+
+def _multiply(lines: _Lines, kernel: np.ndarray, results: np.ndarray, tiles: int, piece: slice) -> None:
+    s, kernel, results = lines.shape, kernel[piece], results[piece]
+    if s.large:
+        product(lines.near(piece, tiles), kernel, results[:, : tiles * s.row])
+    else:
+        phases = s.kernel[1]
+        rows = -(-tiles * s.row // phases)
+        into = results.reshape(len(results), -1, phases, s.outputs)[:, :rows].swapaxes(1, 2)
+        product(lines.windows[piece, :, :rows], kernel[:, None], into)
 
 
 class _Lines:
     """The sums of input rows of a block, (6, rows of tiles, pitch, channels), between zeros."""
 
-    def __init__(self, s: _Shape, places: int, dtype: np.dtype) -> None:
-        width, channels = s.kernel[1], s.channels
+    def __init__(self, s: _Shape, tiles: int, dtype: np.dtype) -> None:
+        width, channels, places = s.kernel[1], s.channels, tiles * s.pitch
         self.shape = s
         rows = -(-places // width)
         buffer = np.zeros((_N, s.left + (rows + 1) * width, channels), dtype)
-        self._lines = buffer[:, s.left : s.left + places].reshape(_N, places // s.pitch, s.pitch * channels)
+        self._lines = buffer[:, s.left : s.left + places].reshape(_N, tiles, s.pitch * channels)
         line, place, item = buffer.strides
+
+        def view(*axes: tuple[int, int]) -> np.ndarray:
+            shape, strides = zip((_N, line), *axes, strict=True)
+            return as_strided(buffer, shape, strides, writeable=False)
+
+        window = (width * channels, item)
         # every window: those of a phase lie side by side, and so are the rows of a matrix
-        shape = (_N, width, rows, width * channels)
-        self.windows = as_strided(buffer, shape, (line, place, width * place, item), writeable=False)
-        # the inputs of every tap
-        self.taps = as_strided(buffer, (_N, width, places, channels), (line, place, place, item), writeable=False)
+        self.windows = view((width, place), (rows, width * place), window)
+        self.taps = view((width, place), (places, place), (channels, item))
+        self._near = view((tiles, s.pitch * place), (s.out_width, place), window)
+
+    def near(self, piece: slice, tiles: int) -> np.ndarray:
+        """Copy the windows of all places of the output: (-1, places, width * channels)."""
+        windows = self._near[piece, :tiles]
+        return windows.reshape(len(windows), tiles * self.shape.out_width, -1)
 
     def fill(self, x: np.ndarray, block: Block, transform: np.ndarray) -> None:
         s, length = self.shape, self.shape.width * self.shape.channels
@@ -256,8 +279,7 @@ class _Lines:
             np.matmul(transform, tiles, out=into[:, first:last])
         for tile in (*range(min(first, block.height)), *range(last, block.height)):
             begin = top + tile * s.tile
-            low, high = max(begin, 0), max(0, min(begin + _N, s.height))
-            # with no row left this is a product of depth zero: zeros
+            low, high = max(begin, 0), min(begin + _N, s.height)
             np.matmul(transform[:, low - begin : high - begin], rows[:, low - start : high - start], out=into[:, tile])
 
 
@@ -279,7 +301,7 @@ def _pairs(
     """Yield six results with the rows of the output that belong to them, and how many these are: of the whole tiles, of
     the last."""
     length = s.out_width * s.outputs
-    found = results[:, : block.n * block.height * s.pitch].reshape(_N, block.n, block.height, s.pitch * s.outputs)
+    found = results[:, : block.n * block.height * s.row].reshape(_N, block.n, block.height, s.row * s.outputs)
     found = found[..., :length].transpose(1, 2, 0, 3)
     rows = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
     rows = rows.reshape(block.n, rows.shape[1], length)
