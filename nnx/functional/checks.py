@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 from ..autodiff.namespace import namespace
 from ..backend import mixed_backends_error
+from ..checks import positive_integer
 from ..dtypes import dtype_name
 from ..errors import DTypeError, MixedBackendsError
 
@@ -47,3 +49,15 @@ def check_fraction(operation: str, what: str, value: Any) -> None:
     if not number or not 0.0 <= value <= 1.0:
         error = ValueError if number else TypeError
         raise error(f"{operation}: expected {what} from 0 to 1, got {value!r}.")
+
+
+def per_axis(
+    label: Any, name: str, value: Any, rank: int, check: Callable[[Any, str, Any], int] = positive_integer
+) -> tuple[int, ...]:
+    """Return one integer per spatial axis, given as one for all or as a tuple, or raise."""
+    if not isinstance(value, (tuple, list)):
+        return (check(label, name, value),) * rank
+    if len(value) != rank:
+        axes = f"an integer or {rank} of them, one per spatial axis" if rank > 1 else "one integer"
+        raise ValueError(f"{label}: expected {name} to be {axes}, got {value!r}.")
+    return tuple(check(label, f"{name}[{i}]", each) for i, each in enumerate(value))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checks import non_negative_integer, positive_integer
 from ..errors import ShapeError
-from .checks import check_dtype, namespace_of
+from .checks import check_dtype, namespace_of, per_axis
 from .convolution import output_length, transposed_length
 from .padding import Pairs
 
@@ -21,17 +21,6 @@ def layout(rank: int, channels: Any) -> str:
 # ------------------------------------------------------------------ numbers per spatial axis
 
 
-def per_axis(label: str, name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
-    """Return one integer per spatial axis, given as one for all or as a tuple, or raise."""
-    check = positive_integer if least else non_negative_integer
-    if not isinstance(value, (tuple, list)):
-        return (check(label, name, value),) * rank
-    if len(value) != rank:
-        axes = f"an integer or {rank} of them, one per spatial axis" if rank > 1 else "one integer"
-        raise ValueError(f"{label}: expected {name} to be {axes}, got {value!r}.")
-    return tuple(check(label, f"{name}[{i}]", each) for i, each in enumerate(value))
-
-
 def padding_of(
     label: str, padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> Pairs:
@@ -42,7 +31,7 @@ def padding_of(
                 f"{label}: expected padding to be one number per spatial axis, got {padding!r}; use nnx.functional.pad "
                 "for different numbers before and after."
             )
-        return tuple((n, n) for n in per_axis(label, "padding", padding, len(kernel), least=0))
+        return tuple((n, n) for n in per_axis(label, "padding", padding, len(kernel), non_negative_integer))
     if padding == "valid":
         return ((0, 0),) * len(kernel)
     if padding != "same":

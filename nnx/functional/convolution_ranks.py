@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks import non_negative_integer
+from .checks import per_axis
 from .convolution import convolution, convolution_transpose
 from .convolution_checks import (
     check_arrays,
@@ -11,7 +13,6 @@ from .convolution_checks import (
     check_output_padding,
     check_transposed_fit,
     padding_of,
-    per_axis,
 )
 
 
@@ -315,8 +316,8 @@ def _conv_transpose(
     kernel = tuple(weight.shape[1:-1])
     stride = per_axis(label, "stride", stride, rank)
     dilation = per_axis(label, "dilation", dilation, rank)
-    added = per_axis(label, "output_padding", output_padding, rank, least=0)
+    added = per_axis(label, "output_padding", output_padding, rank, non_negative_integer)
     check_output_padding(label, added, stride, dilation)
-    pairs = tuple((n, n) for n in per_axis(label, "padding", padding, rank, least=0))
+    pairs = tuple((n, n) for n in per_axis(label, "padding", padding, rank, non_negative_integer))
     check_transposed_fit(label, input.shape, kernel, stride, pairs, added, dilation)
     return convolution_transpose(input, weight, bias, stride, pairs, added, dilation, groups)

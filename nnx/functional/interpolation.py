@@ -9,10 +9,10 @@ from ..backend import device
 from ..checks import boolean
 from ..errors import ShapeError
 from .arguments import floating_namespace, real_number
-from .checks import namespace_of
+from .checks import namespace_of, per_axis
 from .interpolation_weights import resampling_taps
 from .pooling_adaptive import adaptive_avg_pool_nd
-from .windows import Sizes, per_axis
+from .windows import Sizes
 
 _RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}  # of the modes that have one
 _METHODS = {"bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}

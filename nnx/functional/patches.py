@@ -7,10 +7,11 @@ import math
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..checks import non_negative_integer
 from ..errors import ShapeError
-from .checks import namespace_of
+from .checks import namespace_of, per_axis
 from .convolution import output_length, windows
-from .convolution_checks import check_fit, per_axis
+from .convolution_checks import check_fit
 from .padding import Pairs, pad_axes
 
 
@@ -149,7 +150,7 @@ def patch_arguments(
     """Return kernel, dilation, padding and stride, one per spatial axis, or raise."""
     kernel = per_axis(label, "kernel_size", kernel_size, rank)
     dilation = per_axis(label, "dilation", dilation, rank)
-    padding = per_axis(label, "padding", padding, rank, least=0)
+    padding = per_axis(label, "padding", padding, rank, non_negative_integer)
     return kernel, dilation, tuple((n, n) for n in padding), per_axis(label, "stride", stride, rank)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from ..autodiff import stop_gradient
 from ..checks import boolean, integer
 from .arguments import real_number
+from .checks import per_axis
 from .pooling_primitives import avg_pool, max_pool, max_pool_places
-from .windows import Sizes, check_windows, image_namespace, per_axis, pooled_size
+from .windows import Sizes, check_windows, image_namespace, pooled_size
 
 
 def max_pool_nd(

@@ -7,8 +7,9 @@ from typing import Any
 from ..autodiff import stop_gradient
 from ..checks import boolean, positive_integer
 from ..errors import ShapeError
+from .checks import per_axis
 from .pooling_primitives import avg_pool, elements_at, max_pool, max_pool_places, places_of_largest, window_means
-from .windows import Sizes, adaptive_windows, image_namespace, per_axis
+from .windows import Sizes, adaptive_windows, image_namespace
 
 
 def check_output_size(where: Any, output_size: Any, rank: int) -> tuple[int | None, ...]:

@@ -14,9 +14,9 @@ from ..autodiff.namespace import namespace
 from ..backend import device, get_backend
 from ..checks import boolean
 from ..errors import ShapeError
-from .checks import check_fraction
+from .checks import check_fraction, per_axis
 from .pooling_primitives import elements_at
-from .windows import Sizes, channels_first_hint, image_namespace, per_axis
+from .windows import Sizes, channels_first_hint, image_namespace
 
 
 def check_fractional(

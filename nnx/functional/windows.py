@@ -6,27 +6,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..checks import non_negative_integer, positive_integer
+from ..checks import non_negative_integer
 from ..errors import ShapeError
 from .arguments import floating_namespace
-from .checks import namespace_of
+from .checks import namespace_of, per_axis
 
 Sizes = tuple[int, ...]
 Windows = tuple[tuple[range, ...], ...]  # for each spatial axis, the places that each window covers
 
 _AXES = {1: "(N, L, C)", 2: "(N, H, W, C)", 3: "(N, D, H, W, C)"}
-
-
-def per_axis(
-    where: Any, name: str, value: Any, rank: int, check: Callable[[Any, str, Any], int] = positive_integer
-) -> Sizes:
-    """Return an argument that is an integer, or one per spatial axis, as a tuple; errors name it."""
-    if not isinstance(value, (tuple, list)):
-        return (check(where, name, value),) * rank
-    if len(value) != rank:
-        one = "1 integer" if rank == 1 else f"1 or {rank} integers"
-        raise ValueError(f"{where}: expected {name} to be {one}, got {value!r}.")
-    return tuple(check(where, name, v) for v in value)
 
 
 def image_namespace(where: Any, input: Any, rank: int) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 from .. import init
 from ..autodiff import Parameter
 from ..checks import boolean, positive_integer
-from ..functional.checks import namespace_of
+from ..functional.checks import namespace_of, per_axis
 from ..functional.convolution import convolution
-from ..functional.convolution_checks import check_arrays, check_fit, check_groups, padding_of, per_axis
+from ..functional.convolution_checks import check_arrays, check_fit, check_groups, padding_of
 from ..functional.padding import check_mode, checked_pad
 from .module import Module
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..checks import positive_integer
+from ..checks import non_negative_integer, positive_integer
 from ..errors import ShapeError
+from ..functional.checks import per_axis
 from ..functional.convolution import convolution_transpose, transposed_length
-from ..functional.convolution_checks import check_arrays, check_output_padding, check_transposed_fit, per_axis
+from ..functional.convolution_checks import check_arrays, check_output_padding, check_transposed_fit
 from .convolution import ConvolutionBase
 
 
@@ -32,8 +33,8 @@ class ConvolutionTranspose(ConvolutionBase):
         dtype: Any = "float32",
     ) -> None:
         label = self._set_up(in_channels, out_channels, kernel_size, stride, dilation, groups)
-        self.padding = per_axis(label, "padding", padding, self.rank, least=0)
-        self.output_padding = per_axis(label, "output_padding", output_padding, self.rank, least=0)
+        self.padding = per_axis(label, "padding", padding, self.rank, non_negative_integer)
+        self.output_padding = per_axis(label, "output_padding", output_padding, self.rank, non_negative_integer)
         check_output_padding(label, self.output_padding, self.stride, self.dilation)
         if padding_mode != "zeros":
             raise ValueError(f"{label}: expected padding_mode 'zeros', the only one it has, got {padding_mode!r}.")

@@ -82,7 +82,7 @@ CASES: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: F.max_pool2d(IMAGE, (2, 2, 2)),
         ValueError,
-        "max_pool2d: expected kernel_size to be 1 or 2 integers, got (2, 2, 2).",
+        "max_pool2d: expected kernel_size to be an integer or 2 of them, one per spatial axis, got (2, 2, 2).",
     ),
     (lambda: F.max_pool2d(IMAGE, 2, stride=0), ValueError, "expected stride to be a positive integer, got 0."),
     (lambda: F.max_pool2d(IMAGE, 2, padding=-1), ValueError, "expected padding to be a non-negative integer, got -1."),
@@ -112,7 +112,7 @@ CASES: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: F.adaptive_avg_pool2d(IMAGE, (2, 2, 2)),
         ValueError,
-        "adaptive_avg_pool2d: expected output_size to be 1 or 2 integers, got (2, 2, 2).",
+        "adaptive_avg_pool2d: expected output_size to be an integer or 2 of them, one per spatial axis, got (2, 2, 2).",
     ),
     (
         lambda: F.adaptive_max_pool2d(IMAGE, 0),
@@ -210,7 +210,11 @@ CASES: list[tuple[Callable, type[Exception], str]] = [
         ValueError,
         "interpolate: expected align_corners=None with mode='nearest', got True; it is for the linear and cubic modes.",
     ),
-    (lambda: F.interpolate(IMAGE, (4, 4, 4)), ValueError, "expected size to be 1 or 2 integers, got (4, 4, 4)."),
+    (
+        lambda: F.interpolate(IMAGE, (4, 4, 4)),
+        ValueError,
+        "expected size to be an integer or 2 of them, one per spatial axis, got (4, 4, 4).",
+    ),
     (lambda: F.interpolate(IMAGE, 0), ValueError, "interpolate: expected size to be a positive integer, got 0."),
     (
         lambda: F.interpolate(IMAGE, scale_factor=(2.0,)),

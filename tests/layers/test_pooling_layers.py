@@ -136,7 +136,10 @@ def test_fractional_pooling_follows_the_seed_and_takes_samples(xp_backend: Any) 
     ("make", "text"),
     [
         (lambda: nnx.MaxPool2d(0), "MaxPool2d: expected kernel_size to be a positive integer, got 0."),
-        (lambda: nnx.MaxPool2d((2, 2, 2)), "MaxPool2d: expected kernel_size to be 1 or 2 integers, got (2, 2, 2)."),
+        (
+            lambda: nnx.MaxPool2d((2, 2, 2)),
+            "MaxPool2d: expected kernel_size to be an integer or 2 of them, one per spatial axis, got (2, 2, 2).",
+        ),
         (lambda: nnx.AvgPool1d(2, padding=-1), "AvgPool1d: expected padding to be a non-negative integer, got -1."),
         (lambda: nnx.AvgPool2d(2, divisor_override=0), "AvgPool2d: expected divisor_override other than 0, got 0"),
         (lambda: nnx.LPPool2d(-1, 2), "LPPool2d: expected norm_type above 0 and finite, got -1.0"),
