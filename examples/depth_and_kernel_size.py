@@ -87,5 +87,5 @@ print(f"curves: {options.picture}")
 
 if options.samples >= 4_000 and options.epochs >= 5:
     for depth in DEPTHS:
-        assert accuracy[depth, 3] > accuracy[depth, 1] + 0.05, "single pixels do not tell shapes"
+        assert accuracy[depth, 3] > accuracy[depth, 1] + 0.05, "so few pixels do not tell shapes"
     assert accuracy[4, 3] > accuracy[1, 3] + 0.05, "a single convolution sees too little of the picture"

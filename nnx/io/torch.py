@@ -17,6 +17,9 @@ from .checkpoint import check_module, read_safetensors, write_safetensors
 
 _Turn = Callable[[np.ndarray], np.ndarray]
 
+_NORM = "parametrizations.weight."  # of weight_norm and spectral_norm
+_LIKE_THE_WEIGHT = ("weight", f"{_NORM}original", f"{_NORM}original0", f"{_NORM}original1")
+
 
 def load_torch_weights(
     module: Module, weights: Mapping[str, Any] | str | os.PathLike[str], *, example: Any = None, strict: bool = True
@@ -126,7 +129,7 @@ def _transposed_to(w: np.ndarray) -> np.ndarray:
 
 
 def _flattened(shape: tuple[int, ...], from_torch: bool) -> _Turn:
-    """Turn a Linear weight whose inputs are a flattened array (*spatial, channels)."""
+    """Turn a weight (out, in) whose inputs are a flattened array (*spatial, channels)."""
     *spatial, channels = shape
 
     def turn(w: np.ndarray) -> np.ndarray:
@@ -144,14 +147,30 @@ def _turns(function: str, module: Module, example: Any, from_torch: bool) -> dic
     turns: dict[str, _Turn] = {}
     flat = _linear_after_flatten(function, module, example)
     for name, each in _every_name(module):
-        weight = f"{name}.weight" if name else "weight"
+        prefix = f"{name}." if name else ""
         if isinstance(each, (Conv1d, Conv2d, Conv3d)):
-            turns[weight] = _conv_from if from_torch else _conv_to
+            turn = _conv_from if from_torch else _conv_to
         elif isinstance(each, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)):
-            turns[weight] = _transposed_from if from_torch else _transposed_to
+            turn = _transposed_from if from_torch else _transposed_to
         elif each in flat:
-            turns[weight] = _flattened(flat[each], from_torch)
+            turn = _flattened(flat[each], from_torch)
+        else:
+            continue
+        for key in _LIKE_THE_WEIGHT:
+            turns[prefix + key] = turn
+        turns[f"{prefix}{_NORM}0._v"] = _row(_flattened(flat.get(each) or _inputs(each), from_torch))
     return turns
+
+
+def _inputs(conv: Any) -> tuple[int, ...]:
+    """Return the shape of what one output of a convolution is computed from: (*kernel, channels)."""
+    transposed = isinstance(conv, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d))
+    return (*conv.kernel_size, conv.in_channels if transposed else conv.in_channels // conv.groups)
+
+
+def _row(turn: _Turn) -> _Turn:
+    """Turn a vector as if it were a matrix of one row."""
+    return lambda v: turn(v[None])[0] if v.ndim == 1 else v
 
 
 def _every_name(module: Module, prefix: str = "") -> list[tuple[str, Module]]:

@@ -295,6 +295,6 @@ def _register(module: Module, name: str, rule: Parametrization, trainable: bool)
     rule.train(module.training)
     delattr(module, name)
     if "parametrizations" not in module._modules:
-        module.parametrizations = ModuleDict()
+        module.parametrizations = ModuleDict().train(module.training)
     module.parametrizations[name] = rule
     return module

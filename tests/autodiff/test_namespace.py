@@ -51,6 +51,25 @@ def test_namespace_of_raw_and_tracked(xp_backend):
         assert nnx.namespace(*arrays) is xp_backend.ns
 
 
+@pytest.mark.parametrize("name", ["vecdot", "linalg.cross", "linalg.outer", "tensordot"])
+@pytest.mark.parametrize("first", [False, True])
+def test_functions_of_two_arrays_take_a_raw_one(name, first, xp_backend):
+    values = np.asarray([1.0, 2.0, 3.0]), np.asarray([-1.0, 0.5, 2.0])
+    raw = [xp_backend.array(v) for v in values]
+    mixed = [nnx.variable(raw[0]), raw[1]] if first else [raw[0], nnx.variable(raw[1])]
+
+    def of(namespace):
+        for part in name.split("."):
+            namespace = getattr(namespace, part)
+        return namespace
+
+    options = {"axes": 1} if name == "tensordot" else {}
+    out = of(xp_backend.ns)(*mixed, **options)
+    xp_backend.ns.sum(out).backward()
+    assert_close(nnx.stop_gradient(out), of(np)(*values, **options))
+    assert mixed[0 if first else 1].grad is not None
+
+
 def test_namespace_needs_an_array():
     with pytest.raises(TypeError, match=r"expected at least one array, got float, NoneType; use nnx.asarray"):
         nnx.namespace(1.0, None)

@@ -135,6 +135,13 @@ def test_occlusion_is_the_fall_of_the_score(xp_backend: Any, stride: Any) -> Non
     agree(occlusion(net, x, CLASSES, size=(3, 2), stride=stride, value=0.5), expected)
 
 
+def test_occlusion_keeps_to_the_class_predicted_for_the_whole_image() -> None:
+    net = nnx.Sequential(nnx.Flatten(), nnx.Linear(2, 2, bias=False, dtype="float64"))
+    net[1].weight = np.asarray([[3.0, 0.0], [0.0, 2.0]])
+    image = np.ones((1, 1, 2, 1))  # without its first pixel it is of the other class
+    np.testing.assert_array_equal(occlusion(net, image, size=1), [[[3.0, 0.0]]])
+
+
 def test_activations_are_the_outputs_of_layers(xp_backend: Any) -> None:
     net, x = network(), xp_backend.array(IMAGES)
     found = activations(net, x, ["5", "0"])

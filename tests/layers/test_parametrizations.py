@@ -191,6 +191,15 @@ def test_the_largest_singular_value_becomes_one_and_training_alone_moves_the_vec
     np.testing.assert_allclose(np.linalg.norm(matrix, 2), 1.0, rtol=1e-9)
 
 
+def test_the_estimate_is_good_from_the_start_and_an_evaluated_layer_stays_so() -> None:
+    nnx.seed(0)
+    layer = nnx.Linear(3, 3, dtype="float64").eval()
+    layer.weight = np.diag([1.0, -8.0, 2.0])
+    nnx.spectral_norm(layer)
+    assert not any(module.training for module in layer.modules())
+    np.testing.assert_allclose(layer.weight, np.diag([0.125, -1.0, 0.25]), rtol=1e-9, atol=1e-12)
+
+
 def test_backward_after_two_forward_passes() -> None:
     # of a critic: the second pass moves the vectors of the iteration, the first graph keeps those that it used
     layer = nnx.spectral_norm(nnx.Linear(3, 1, dtype="float64"))

@@ -136,6 +136,35 @@ def test_a_flatten_before_a_dropout_is_seen(tmp_path: Path) -> None:
     np.testing.assert_allclose(net.eval()(images), predicted(twin, images), rtol=1e-5, atol=1e-6)
 
 
+def test_normed_weights_travel_too(tmp_path: Path) -> None:
+    """Weight and spectral norm keep weights under other names; their axes are turned alike."""
+    from safetensors.torch import load_file, save_file
+    from torch.nn.utils import parametrizations as norms
+
+    torch.manual_seed(0)
+    net = nnx.Sequential(
+        nnx.weight_norm(nnx.Conv2d(3, 3, 3)),
+        nnx.spectral_norm(nnx.ConvTranspose2d(3, 3, 3)),
+        nnx.Flatten(),
+        nnx.spectral_norm(nnx.Linear(6 * 6 * 3, 4)),
+    )
+    twin = torch.nn.Sequential(
+        norms.weight_norm(torch.nn.Conv2d(3, 3, 3)),
+        norms.spectral_norm(torch.nn.ConvTranspose2d(3, 3, 3)),
+        torch.nn.Flatten(),
+        norms.spectral_norm(torch.nn.Linear(6 * 6 * 3, 4)),
+    ).eval()
+    images = np.random.default_rng(0).standard_normal((2, 6, 6, 3)).astype("float32")
+    path = tmp_path / "net.safetensors"
+    save_file(twin.state_dict(), path)
+    nnx.io.load_torch_weights(net, path, example=images)
+    np.testing.assert_allclose(net.eval()(images), predicted(twin, images), rtol=0, atol=1e-5)
+    nnx.io.save_torch_weights(net, path, example=images)
+    again = load_file(path)
+    for name, array in twin.state_dict().items():
+        np.testing.assert_allclose(again[name], array, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
 def test_weights_that_do_not_fit_are_listed() -> None:
     net = models.LeNet5()
     state = twins.LeNet5().state_dict()

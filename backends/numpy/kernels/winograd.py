@@ -21,7 +21,6 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from nnx.backend import each
 
@@ -248,7 +247,7 @@ class _Lines:
 
         def view(*axes: tuple[int, int]) -> np.ndarray:
             shape, strides = zip((_N, line), *axes, strict=True)
-            return as_strided(buffer, shape, strides, writeable=False)
+            return np.ndarray(shape, dtype, buffer, 0, strides)
 
         window = (width * channels, item)
         # every window: those of a phase lie side by side, and so are the rows of a matrix
@@ -273,9 +272,8 @@ class _Lines:
         last = max(first, min(block.height, (s.height - top - _N) // s.tile + 1))
         if last > first:
             image, row, item = rows.strides
-            tiles = rows[:, top + first * s.tile - start :]
-            shape = (block.n, last - first, _N, length)
-            tiles = as_strided(tiles, shape, (image, s.tile * row, row, item), writeable=False)
+            shape, strides = (block.n, last - first, _N, length), (image, s.tile * row, row, item)
+            tiles = np.ndarray(shape, x.dtype, rows, (top + first * s.tile - start) * row, strides)
             np.matmul(transform, tiles, out=into[:, first:last])
         for tile in (*range(min(first, block.height)), *range(last, block.height)):
             begin = top + tile * s.tile
@@ -303,15 +301,12 @@ def _pairs(
     length = s.out_width * s.outputs
     found = results[:, : block.n * block.height * s.row].reshape(_N, block.n, block.height, s.row * s.outputs)
     found = found[..., :length].transpose(1, 2, 0, 3)
-    rows = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
+    rows = np.ascontiguousarray(out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile])
     rows = rows.reshape(block.n, rows.shape[1], length)
     whole, rest = divmod(rows.shape[1], s.tile)
     if whole:
         image, row, item = rows.strides
-        yield (
-            found[:, :whole],
-            as_strided(rows, (block.n, whole, s.tile, length), (image, s.tile * row, row, item)),
-            s.tile,
-        )
+        shape, strides = (block.n, whole, s.tile, length), (image, s.tile * row, row, item)
+        yield found[:, :whole], np.ndarray(shape, out.dtype, rows, 0, strides), s.tile
     if rest:
         yield found[:, whole], rows[:, whole * s.tile :], rest

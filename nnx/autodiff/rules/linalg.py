@@ -60,7 +60,9 @@ def _cross(xp: Any, x1: Any, x2: Any, *, axis: int = -1) -> Any:
         )
     a, b = xp.moveaxis(x1, axis, -1), xp.moveaxis(x2, axis, -1)
     (a0, a1, a2), (b0, b1, b2) = ([v[..., i] for i in range(3)] for v in (a, b))
-    return xp.moveaxis(xp.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=-1), -1, axis)
+    times = xp.multiply  # not an operator, since one may be raw
+    parts = [times(a1, b2) - times(a2, b1), times(a2, b0) - times(a0, b2), times(a0, b1) - times(a1, b0)]
+    return xp.moveaxis(xp.stack(parts, axis=-1), -1, axis)
 
 
 def _outer(xp: Any, x1: Any, x2: Any) -> Any:
@@ -69,7 +71,7 @@ def _outer(xp: Any, x1: Any, x2: Any) -> Any:
             f"outer: expected two vectors, got shapes {tuple(x1.shape)} and {tuple(x2.shape)}; "
             "flatten them with xp.reshape(x, (-1,))."
         )
-    return xp.expand_dims(x1, axis=1) * xp.expand_dims(x2, axis=0)
+    return xp.multiply(xp.expand_dims(x1, axis=1), xp.expand_dims(x2, axis=0))
 
 
 composite("linalg.diagonal(x, /, *, offset=0)", _diagonal)

@@ -134,7 +134,8 @@ def _tensordot(xp: Any, x1: Any, x2: Any, *, axes: Any = 2) -> Any:
 
 
 def _vecdot(xp: Any, x1: Any, x2: Any, *, axis: int = -1) -> Any:
-    return xp.sum((xp.conj(x1) if xp.isdtype(x1.dtype, "complex floating") else x1) * x2, axis=axis)
+    x1 = xp.conj(x1) if xp.isdtype(x1.dtype, "complex floating") else x1
+    return xp.sum(xp.multiply(x1, x2), axis=axis)  # by name: one may be raw, and not all libraries' operators give way
 
 
 composite("tensordot(x1, x2, /, *, axes=2)", _tensordot)
