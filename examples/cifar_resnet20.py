@@ -1,8 +1,8 @@
 """ResNet-20 on CIFAR-10: a slimmer one on a fifth of the images on a CPU, the paper's on all of them on a GPU.
 
 Run: ``python examples/cifar_resnet20.py`` (three runs of 6 epochs, some ten minutes on one core), or ``python
-examples/cifar_resnet20.py --full --backend cupy``. The slimmer network has the same 20 layers with half the channels: 8,
-16 and 32. The data are found under ``$NNX_DATA`` or downloaded (170 MB). It saves the learning curves as
+examples/cifar_resnet20.py --full --backend cupy``. The slimmer network has the same 20 layers with half the channels, 8
+to 32. The data are found under ``$NNX_DATA`` or downloaded (170 MB). It saves the learning curves as
 ``cifar_resnet20.png``. The same in PyTorch, on the CPU: ``examples/compare/cifar_resnet20.py``.
 """
 
@@ -19,7 +19,8 @@ from nnx.optim.schedules import one_cycle
 
 # What PyTorch reaches with this recipe on the fifth (mean of 3 seeds), and the paper's network (He et al., 2015) on all
 # images, after some 180 epochs; nnx may fall short of them by 1.5 points.
-TORCH, PAPER = 0.6500, 0.9125
+TORCH = 0.6500
+PAPER = 0.9125
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--full", action="store_true", help="all of CIFAR-10, for a GPU")

@@ -1,11 +1,11 @@
 """How deep, and with how large a kernel? Sixteen small networks on the same 4,000 images of Fashion-MNIST.
 
-Each has 1 to 4 convolutions of 16 channels, with kernels of 1, 3, 5 or 7 pixels; then the mean over the whole picture, and a
-linear layer. What a network can tell apart is a matter of how far it sees: its receptive field is the square of pixels
-that one number of its last feature map depends on.
+Each has 1 to 4 convolutions of 16 channels, with kernels of 1, 3, 5 or 7 pixels; then the mean over the whole picture,
+and a linear layer. What a network can tell apart is a matter of how far it sees: its receptive field is the square of
+pixels that one number of its last feature map depends on.
 
-Run: ``python examples/depth_and_kernel_size.py`` (some minutes). The data are found under ``$NNX_DATA/fashion_mnist`` or
-downloaded. It prints a table and saves ``depth_and_kernel_size.png``.
+Run: ``python examples/depth_and_kernel_size.py`` (some minutes). The data are found under ``$NNX_DATA/fashion_mnist``
+or downloaded. It prints a table and saves ``depth_and_kernel_size.png``.
 """
 
 import argparse

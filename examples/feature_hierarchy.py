@@ -1,11 +1,11 @@
 """What a convolutional network looks at: edges and colours first, then textures, then parts of things.
 
-It learns 10,000 photographs of CIFAR-10, and is then taken apart: the filters of the first layer, the feature maps of one
-photograph in every layer, the patches that excite single channels most, and where the network looks for what it says
-(saliency and Grad-CAM). How well a linear classifier does on the features of each layer is the hierarchy in numbers.
+It learns 10,000 photographs of CIFAR-10, and is then taken apart: the filters of the first layer, the feature maps of
+one photograph in every layer, the patches that excite single channels most, and where the network looks for what it
+says (saliency and Grad-CAM). How well a linear classifier does on each layer's features is the hierarchy in numbers.
 
-Run: ``python examples/feature_hierarchy.py`` (a minute or two). The data are found under ``$NNX_DATA`` or downloaded (170
-MB). It saves ``filters.png``, ``feature_maps.png``, ``patches.png`` and ``saliency.png``.
+Run: ``python examples/feature_hierarchy.py`` (a minute or two). The data are found under ``$NNX_DATA`` or downloaded
+(170 MB). It saves ``filters.png``, ``feature_maps.png``, ``patches.png`` and ``saliency.png``.
 """
 
 import argparse
@@ -45,7 +45,7 @@ net = nnx.Sequential(
     nnx.GlobalAvgPool(),  # -> (N, 64)
     nnx.Linear(64, 10),
 )
-# Where each block ends: (pixels between two numbers of its feature maps, side of the square that one number sees).
+# Where blocks end: (pixels between two numbers of a feature map, side of the square of pixels that one number sees).
 LAYERS = {"2": (1, 5), "6": (2, 10), "10": (4, 20)}
 
 augment = Compose([RandomHorizontalFlip(), prepare])
@@ -57,7 +57,8 @@ x = prepare(test_images)
 whole = model.evaluate(x, test_labels, batch_size=250)["accuracy"]
 print(f"held-out accuracy {whole:.4f}")
 
-# A layer knows as much about the classes as a linear classifier finds in the means of its channels.
+# A layer knows as much about the classes as a linear classifier finds in the means of its channels. It learns from
+# three quarters of the test images, which the network has not seen, and is judged by the rest.
 maps = {name: [] for name in ("input", *LAYERS)}
 for part in np.split(x, 8):
     for name, found in {"input": part, **activations(net, part, list(LAYERS))}.items():
@@ -86,28 +87,30 @@ figure.savefig("feature_maps.png", dpi=120)
 figure = Figure(figsize=(11, 4.2), layout="constrained")
 for part, (name, (step, field)) in zip(figure.subfigures(1, 3), LAYERS.items(), strict=True):
     part.suptitle(f"layer {name}: what excites 6 channels most")
-    highest = maps[name].max(axis=(1, 2))  # (N, C): of each image and channel
+    edge = -(-field // (2 * step))  # numbers at the edge of a map see beyond the image
+    inner = maps[name][:, edge:-edge, edge:-edge]
+    highest = inner.max(axis=(1, 2))  # (N, C): of each image and channel
     channels = np.argsort(-highest.max(axis=0))[:6]
-    border = np.pad(test_images, ((0, 0), (16, 16), (16, 16), (0, 0)))
     for row, channel in zip(part.subplots(6, 6), channels, strict=True):
         for axes, k in zip(row, np.argsort(-highest[:, channel]), strict=False):
-            place = np.unravel_index(maps[name][k, :, :, channel].argmax(), maps[name].shape[1:3])
-            top, left = (16 + step * p + (step - field) // 2 for p in place)
-            axes.imshow(border[k, top : top + field, left : left + field])
+            place = np.unravel_index(inner[k, :, :, channel].argmax(), inner.shape[1:3])
+            top, left = (step * (edge + p) + (step - field) // 2 for p in place)
+            axes.imshow(test_images[k, top : top + field, left : left + field])
             axes.set_axis_off()
 figure.savefig("patches.png", dpi=120)
 
 chosen = [int(np.flatnonzero(test_labels == k)[1]) for k in (0, 1, 4, 5, 7, 8, 9)]
 slopes = abs(saliency(net, x[chosen])).max(axis=-1)
 heat = grad_cam(net, x[chosen], layer="10")
-figure = Figure(figsize=(11, 5), layout="constrained")
+figure = Figure(figsize=(11, 5.1), layout="constrained")
 columns = figure.subplots(3, len(chosen)).T
 for column, k, slope, warmth in zip(columns, chosen, slopes, heat, strict=True):
     guess = int(net.eval()(x[k : k + 1]).argmax())
     column[0].imshow(test_images[k])
     column[0].set_title(CIFAR10_CLASSES[guess] + ("" if guess == test_labels[k] else " (wrong)"))
     column[1].imshow(slope, cmap="magma")
-    nnx.plots.heat_map(test_images[k], warmth, axes=column[2])
+    column[2].imshow(test_images[k].mean(axis=-1), cmap="gray")
+    column[2].imshow(warmth, cmap="inferno", alpha=0.6, interpolation="bilinear", extent=(-0.5, 31.5, 31.5, -0.5))
 for axes, title in zip(columns[0], ("image", "saliency", "Grad-CAM"), strict=True):
     axes.set_ylabel(title)
 for axes in columns.flat:

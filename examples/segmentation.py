@@ -1,7 +1,8 @@
 """Which pixel belongs to what? A small U-Net finds discs, squares and triangles in noise, and labels every pixel.
 
-Run: ``python examples/segmentation.py`` (three runs of 12 epochs on generated pictures, some minutes). It saves pictures
-with their true and predicted labels as ``segmentation.png``. The same in PyTorch: ``examples/compare/segmentation.py``.
+Run: ``python examples/segmentation.py`` (three runs of 12 epochs on generated pictures, some minutes). It saves
+pictures with their true and predicted labels as ``segmentation.png``.
+The same in PyTorch: ``examples/compare/segmentation.py``.
 """
 
 import argparse

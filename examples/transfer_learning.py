@@ -4,8 +4,8 @@
 Three ways are compared over ten draws of the 200: a network that starts from random weights; a new last layer on the
 features of a network that has read MNIST, which stay as they are; and that network trained on as a whole.
 
-Run: ``python examples/transfer_learning.py`` (a minute). MNIST is found under ``$NNX_DATA/mnist`` or downloaded. It saves
-digits of both data sets, and the result, as ``transfer_learning.png``.
+Run: ``python examples/transfer_learning.py`` (a minute). MNIST is found under ``$NNX_DATA/mnist`` or downloaded. It
+saves digits of both data sets, and the result, as ``transfer_learning.png``.
 The same in PyTorch: ``examples/compare/transfer_learning.py``.
 """
 

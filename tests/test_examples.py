@@ -14,33 +14,62 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # Without arguments an example runs as users run it, and is held to its full bar.
 SHORT = {
     "california_housing": [],
+    "cifar_resnet20": ["--samples", "200", "--epochs", "1", "--seeds", "1", "--verbose", "0"],
+    "depth_and_kernel_size": ["--samples", "200", "--epochs", "1"],
+    "fashion_mnist_cnn": ["--samples", "3000", "--epochs", "1", "--seeds", "1", "--verbose", "0"],
     "fashion_mnist_mlp": ["--samples", "6000", "--epochs", "1", "--seeds", "1", "--verbose", "0"],
+    "feature_hierarchy": ["--samples", "500", "--epochs", "1"],
     "gallery": [],
     "logistic_regression": ["--seeds", "3"],
     "loop_record": [],
     "loop_value_and_grad": [],
+    "mnist_cnn": ["--samples", "3000", "--epochs", "1", "--seeds", "1", "--verbose", "0"],
     "mnist_mlp": ["--samples", "2000", "--epochs", "1", "--seeds", "1", "--verbose", "0"],
     "numpy_and_scipy": [],
     "optimizers": [],
     "quickstart": [],
+    "segmentation": ["--samples", "64", "--epochs", "2", "--seeds", "1", "--verbose", "0"],
     "spiral": ["--seeds", "3"],
+    "transfer_learning": ["--samples", "5000", "--seeds", "2"],
 }
 PICTURES = {
     "california_housing": ["california_housing.png"],
+    "cifar_resnet20": ["cifar_resnet20.png"],
+    "depth_and_kernel_size": ["depth_and_kernel_size.png"],
+    "fashion_mnist_cnn": ["fashion_mnist_cnn.png"],
     "fashion_mnist_mlp": ["fashion_mnist_mlp.png"],
+    "feature_hierarchy": ["feature_maps.png", "filters.png", "patches.png", "saliency.png"],
     "gallery": ["activations.png", "schedules.png"],
     "logistic_regression": ["logistic_regression.png"],
+    "mnist_cnn": ["mnist_cnn.png"],
     "optimizers": ["optimizers.png"],
     "quickstart": ["quickstart.png"],
+    "segmentation": ["segmentation.png"],
     "spiral": ["spiral.png"],
+    "transfer_learning": ["transfer_learning.png"],
 }
 NEEDS = {**dict.fromkeys(PICTURES, "matplotlib"), "numpy_and_scipy": "scipy"}
-DATA = {"california_housing": "california_housing", "fashion_mnist_mlp": "fashion_mnist", "mnist_mlp": "mnist"}
+DATA = {
+    "california_housing": "california_housing",
+    "cifar_resnet20": "cifar10_subset",
+    "depth_and_kernel_size": "fashion_mnist",
+    "fashion_mnist_cnn": "fashion_mnist",
+    "fashion_mnist_mlp": "fashion_mnist",
+    "feature_hierarchy": "cifar10_subset",
+    "mnist_cnn": "mnist",
+    "mnist_mlp": "mnist",
+    "transfer_learning": "mnist",
+}
 TWINS = {
     "california_housing": ["--seeds", "1", "--epochs", "1"],
+    "cifar_resnet20": ["--seeds", "1", "--epochs", "1", "--samples", "200"],
+    "fashion_mnist_cnn": ["--seeds", "1", "--epochs", "1", "--samples", "3000"],
     "fashion_mnist_mlp": ["--seeds", "1", "--epochs", "1", "--samples", "6000"],
     "logistic_regression": ["--seeds", "1"],
+    "mnist_cnn": ["--seeds", "1", "--epochs", "1", "--samples", "3000"],
+    "segmentation": ["--seeds", "1", "--epochs", "1", "--samples", "64"],
     "spiral": ["--seeds", "1"],
+    "transfer_learning": ["--seeds", "1", "--samples", "5000"],
 }
 
 

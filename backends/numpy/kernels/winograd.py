@@ -1,4 +1,4 @@
-"""Winograd's convolution along the first spatial axis: two thirds to a third of the products for kernels 2 to 5 high.
+"""Winograd's convolution along the first spatial axis: half of the products, or six tenths, for kernels 2 to 5 high.
 
 An output of m rows is a sum of six products instead of m * r, for a kernel r high and m = 7 - r: each of six sums
 of input rows meets one sum of kernel rows, and each output row is a sum of the six results (Lavin and Gray, "Fast
@@ -10,30 +10,33 @@ k-th window is a row of a matrix that is there already: nothing is copied, unles
 Rows are stored with as many zeros behind them as either side is padded with, which so are the zeros before the next
 row, too.
 
-The sums amplify rounding a little: relative to the largest output, float32 errors are some 4e-6. An infinity or NaN
-spreads over the m rows of its tile.
+The sums amplify rounding a little: relative to the largest output, float32 errors are some 4e-6. Along both axes the
+algorithm would need a quarter of the products, but more passes over the data, and errors would be four times as large.
+An infinity or NaN spreads over the m rows of its tile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache, partial
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial, wraps
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from nnx.backend import each
 
-from .geometry import Block, Geometry, cut, shares, total
+from .geometry import TASKS, Block, Geometry, cut, parts, shares, total
 from .products import cross_product, product
 from .scratch import Scratch
+
+_R = TypeVar("_R")
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
 _N = 6
 _CACHE = 2**20  # bytes of buffers of a block: half of a typical second-level cache
-_LARGE = 2**15  # from so many weights per tap row on, products want many rows, and are worth a task each
-_ROWS = 768
-_FEW = 8
+_LARGE = 2**15  # from so many weights per row of the kernel on, products want many rows, and are worth a task each
+_ROWS = 768  # how many they want; beyond, they gain little
+_FEW = 8  # numbers in a window below which products are slow, and windows of all rows of the kernel better
 
 
 class Transforms(NamedTuple):
@@ -99,6 +102,10 @@ class _Shape(NamedTuple):
         """How to share the six products of a block out if there is but one task: not at all if they are small."""
         return [slice(v, v + 1) for v in range(_N)] if self.large else [slice(0, _N)]
 
+    def outputs_cut(self) -> list[slice]:
+        """How to share the transforms of the weights out."""
+        return parts(self.outputs, TASKS if self.large else 1)
+
     def held(self, tiles: int) -> int:
         """How many numbers the buffers for so many rows of tiles hold, roughly."""
         windows = self.kernel[1] * self.channels if self.large else 0
@@ -123,19 +130,34 @@ def fits(g: Geometry, backwards: bool = False) -> bool:
     return single and 2 <= g.kernel[0] <= 5 and g.out[0] >= 3 and g.transposed() is not None
 
 
+def _quiet(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Let a function make NaN of an infinity without a warning, in whatever thread it runs."""
+
+    @wraps(function)
+    def run(*args: Any) -> _R:
+        with np.errstate(invalid="ignore"):
+            return function(*args)
+
+    return run
+
+
+@_quiet
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
     """Return the convolution of the input."""
     s = _shape(g)
     kernel = weight.reshape(s.outputs, s.kernel[0], s.kernel[1] * s.channels)
     matrices = transforms(s.kernel[0], x.dtype)
     if s.large:  # BLAS turns it round as it repacks; a transposed copy would take longer
-        turned = np.matmul(matrices.kernel, kernel).transpose(1, 2, 0)
+        turned = np.empty((s.outputs, _N, kernel.shape[-1]), x.dtype)
+        each(partial(_transform, matrices.kernel, kernel, turned), s.outputs_cut())
+        turned = turned.transpose(1, 2, 0)
     else:
         rows = kernel.transpose(1, 2, 0).reshape(s.kernel[0], -1)
         turned = np.matmul(matrices.kernel, rows).reshape(_N, -1, s.outputs)
     return _correlate(x, turned, bias, s).reshape(g.output_shape)
 
 
+@_quiet
 def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the input: the convolution of `grad` with the kernel turned by half a turn."""
     s, transposed = _shape(g), g.transposed()
@@ -144,12 +166,18 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
     kernel = weight.reshape(s.outputs, height, width, s.channels)
     transform = np.ascontiguousarray(transforms(height, grad.dtype).kernel[:, ::-1])
     turned = np.empty((_N, width, s.outputs, s.channels), grad.dtype)
-    for tap in range(width):
-        np.matmul(transform, kernel[:, :, width - 1 - tap], out=turned[:, tap].swapaxes(0, 1))
+
+    @_quiet
+    def turn(part: slice) -> None:
+        for tap in range(width):
+            np.matmul(transform, kernel[part, :, width - 1 - tap], out=turned[:, tap, part].swapaxes(0, 1))
+
+    each(turn, s.outputs_cut())
     turned = turned.reshape(_N, width * s.outputs, s.channels)
     return _correlate(grad, turned, None, _shape(transposed)).reshape(g.input_shape)
 
 
+@_quiet
 def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the weight: every step of `forward` transposed."""
     s = _shape(g)
@@ -163,31 +191,40 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     # between the rows the results stay zero
     scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.zeros((_N, most * s.row, s.outputs), x.dtype)))
 
+    @_quiet
     def run(index: int) -> None:
-        parts = np.empty((_N, s.outputs, width, s.channels), x.dtype)
+        summed = np.empty((_N, s.outputs, width, s.channels), x.dtype)
         with scratch.one() as (lines, results):
             for block in tasks[index]:
                 lines.fill(x, block, matrices.input)
                 _scatter(grad, results, block, s, matrices.output)
                 add = block != tasks[index][0]
-                each(partial(_cross, lines, results, block.n * block.height, parts, add), pieces)
-        sums[index] = np.matmul(matrices.kernel.T, parts.reshape(_N, s.outputs, -1).swapaxes(0, 1))
+                each(partial(_cross, lines, results, block.n * block.height, summed, add), pieces)
+        products = summed.reshape(_N, s.outputs, -1).swapaxes(0, 1)
+        found = sums[index] = np.empty((s.outputs, s.kernel[0], products.shape[-1]), x.dtype)
+        each(partial(_transform, matrices.kernel.T, products, found), s.outputs_cut())
 
     each(run, range(len(tasks)))
     return total(sums).reshape(g.weight_shape)
 
 
-def _cross(lines: _Lines, results: np.ndarray, tiles: int, parts: np.ndarray, add: bool, piece: slice) -> None:
+@_quiet
+def _transform(matrix: np.ndarray, weights: np.ndarray, out: np.ndarray, part: slice) -> None:
+    np.matmul(matrix, weights[part], out=out[part])
+
+
+@_quiet
+def _cross(lines: _Lines, results: np.ndarray, tiles: int, summed: np.ndarray, add: bool, piece: slice) -> None:
     s = lines.shape
     results = results[piece, : tiles * s.row]
     if s.large:
-        products = cross_product(results, lines.near(piece, tiles)).reshape(parts[piece].shape)
+        products = cross_product(results, lines.near(piece, tiles)).reshape(summed[piece].shape)
     else:
         products = cross_product(results[:, None], lines.taps[piece, :, : tiles * s.row]).swapaxes(1, 2)
     if add:
-        parts[piece] += products
+        summed[piece] += products
     else:
-        parts[piece] = products
+        summed[piece] = products
 
 
 def _shape(g: Geometry) -> _Shape:
@@ -209,6 +246,7 @@ def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _S
     places = -(-most * s.row // s.kernel[1]) * s.kernel[1]
     scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.empty((_N, places, s.outputs), x.dtype)))
 
+    @_quiet
     def run(share: list[Block]) -> None:
         with scratch.one() as (lines, results):
             for block in share:
@@ -223,6 +261,7 @@ def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _S
     return out
 
 
+@_quiet
 def _multiply(lines: _Lines, kernel: np.ndarray, results: np.ndarray, tiles: int, piece: slice) -> None:
     s, kernel, results = lines.shape, kernel[piece], results[piece]
     if s.large:
