@@ -1,6 +1,6 @@
 """ResNet-20 on CIFAR-10: a slimmer one on a fifth of the images on a CPU, the paper's on all of them on a GPU.
 
-Run: ``python examples/cifar_resnet20.py`` (three runs of 6 epochs, some ten minutes on one core), or ``python
+Run: ``python examples/cifar_resnet20.py`` (three runs of 8 epochs, some ten minutes on one core), or ``python
 examples/cifar_resnet20.py --full --backend cupy``. The slimmer network has the same 20 layers with half the channels, 8
 to 32. The data are found under ``$NNX_DATA`` or downloaded (170 MB). It saves the learning curves as
 ``cifar_resnet20.png``. The same in PyTorch, on the CPU: ``examples/compare/cifar_resnet20.py``.
@@ -24,7 +24,7 @@ PAPER = 0.9125
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--full", action="store_true", help="all of CIFAR-10, for a GPU")
-parser.add_argument("--epochs", type=int, help="default: 6, or 100 with --full")
+parser.add_argument("--epochs", type=int, help="default: 8, or 100 with --full")
 parser.add_argument("--seeds", type=int, default=3, help="number of runs")
 parser.add_argument("--samples", type=int, help="training images to use; fewer skip the check")
 parser.add_argument("--backend", default="numpy")
@@ -36,7 +36,7 @@ nnx.set_backend(options.backend)
 load = cifar10 if options.full else cifar10_subset
 images, labels = load("train")  # (N, 32, 32, 3) uint8, and (N,) int64
 test_images, test_labels = load("test")  # looked at once, at the end
-usual, bar = (100, PAPER - 0.015) if options.full else (6, TORCH - 0.015)
+usual, bar = (100, PAPER - 0.015) if options.full else (8, TORCH - 0.015)
 epochs = options.epochs or usual
 images, labels = images[: options.samples], labels[: options.samples]
 used = len(images) - len(images) // 10  # the last tenth is for validation

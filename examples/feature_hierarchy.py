@@ -74,16 +74,18 @@ for name, found in maps.items():
     probes[name] = classifier.evaluate(features[1500:], test_labels[1500:])["accuracy"]
     print(f"layer {name:>5s}: maps of {found.shape[1:]}, a linear classifier on their means finds {probes[name]:.3f}")
 
-nnx.plots.filters(net[0], "filters.png")
-SHOWN = int(np.flatnonzero(test_labels == 7)[1])  # a horse
+nnx.plots.filters(net[0], "filters.png")  # later filters have too many channels to be seen as colours
+
+horse = int(np.flatnonzero(test_labels == 7)[1])
 figure = Figure(figsize=(11, 4), layout="constrained")
 for part, (name, (_, field)) in zip(figure.subfigures(1, 3), LAYERS.items(), strict=True):
     part.suptitle(f"layer {name}: each number sees {field} x {field} pixels")
     for k, axes in enumerate(part.subplots(4, 4).flat):
-        axes.imshow(maps[name][SHOWN, :, :, k], cmap="viridis")
+        axes.imshow(maps[name][horse, :, :, k], cmap="viridis")
         axes.set_axis_off()
 figure.savefig("feature_maps.png", dpi=120)
 
+# For some channels, the six images with the largest number anywhere in that map, cut to what the number sees.
 figure = Figure(figsize=(11, 4.2), layout="constrained")
 for part, (name, (step, field)) in zip(figure.subfigures(1, 3), LAYERS.items(), strict=True):
     part.suptitle(f"layer {name}: what excites 6 channels most")

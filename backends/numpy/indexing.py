@@ -28,7 +28,7 @@ def setitem(x: np.ndarray, key: Any, value: Any) -> np.ndarray:
 
 def take_transpose(g: np.ndarray, indices: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     z = np.zeros(shape, g.dtype)
-    before = (slice(None),) * axis
+    before: Any = (slice(None),) * axis
     if g.size < _LONG_SLICE * max(indices.size, 1):
         np.add.at(z, (*before, indices), g)
         return z

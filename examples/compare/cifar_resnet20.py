@@ -4,7 +4,7 @@ from torch_loop import accuracy, channels_first, options, random_crop, random_fl
 
 from nnx.data.datasets import cifar10_subset
 
-chosen = options(__doc__, seeds=3, epochs=6, samples=10_000)
+chosen = options(__doc__, seeds=3, epochs=8, samples=10_000)
 nn = torch.nn
 (images, labels), (test_images, test_labels) = cifar10_subset("train"), cifar10_subset("test")
 used = chosen.samples - chosen.samples // 10  # the last tenth is for validation

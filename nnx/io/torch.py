@@ -146,6 +146,7 @@ def _turns(function: str, module: Module, example: Any, from_torch: bool) -> dic
     """Return what to do with the arrays whose axes differ, by name."""
     turns: dict[str, _Turn] = {}
     flat = _linear_after_flatten(function, module, example)
+    turn: _Turn
     for name, each in _every_name(module):
         prefix = f"{name}." if name else ""
         if isinstance(each, (Conv1d, Conv2d, Conv3d)):

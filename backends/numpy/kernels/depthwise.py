@@ -16,6 +16,7 @@ import numpy as np
 
 from nnx.backend import each
 
+from .bias import add_bias
 from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .scratch import Scratch
@@ -51,7 +52,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
                     if per_channel > 1:
                         found[..., k::per_channel] = sums.reshape(*found.shape[:-1], g.channels)
                 if bias is not None:
-                    found += bias
+                    add_bias(found, bias)
 
     each(run, shares(blocks))
     return out

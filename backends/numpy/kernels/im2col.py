@@ -15,6 +15,7 @@ import numpy as np
 
 from nnx.backend import each
 
+from .bias import add_bias
 from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .products import cross_product, product
@@ -43,7 +44,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
                 found = out[block.images, block.rows]
                 product(columns.read(x, block), matrix, by_group(found, g.groups))
                 if bias is not None:
-                    found += bias
+                    add_bias(found, bias)
 
     each(run, shares(blocks, columns_bytes(g, blocks, x.itemsize)))
     return out

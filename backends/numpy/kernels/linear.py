@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .ones import ones
+from .bias import sum_rows
 
 _SMALL = 2**15  # elements of a result that is cheap to turn round
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -49,9 +49,5 @@ class Linear:
             grad = grad.reshape(rows, weight.shape[0])
             input = input.reshape(rows, weight.shape[1])
         grad_weight = None if need_weight is None else np.matmul(grad.T, input, out=need_weight.destination())
-        grad_bias = None if need_bias is None else _sum_rows(grad)
+        grad_bias = None if need_bias is None else sum_rows(grad)
         return grad_input, grad_weight, grad_bias
-
-
-def _sum_rows(x: np.ndarray) -> np.ndarray:
-    return ones(len(x), x.dtype).dot(x) if len(x) <= 4096 else np.add.reduce(x, axis=0)

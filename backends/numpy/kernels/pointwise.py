@@ -8,6 +8,7 @@ import numpy as np
 
 from nnx.backend import each
 
+from .bias import add_bias
 from .geometry import Block, Geometry, cut, shares, total
 from .products import cross_product, product
 
@@ -57,7 +58,7 @@ def _times(
             found = _rows(out, block)
             product(_rows(x, block), matrix, found)
             if bias is not None:
-                found += bias
+                add_bias(found, bias)
 
     each(run, shares(_blocks(g, x.itemsize)))
     return out

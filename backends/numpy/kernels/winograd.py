@@ -25,6 +25,7 @@ import numpy as np
 
 from nnx.backend import each
 
+from .bias import add_bias
 from .geometry import TASKS, Block, Geometry, cut, parts, shares, total
 from .products import cross_product, product
 from .scratch import Scratch
@@ -255,7 +256,7 @@ def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _S
                 _gather(results, out, block, s, matrices.output)
                 if bias is not None:
                     part = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
-                    part += bias
+                    add_bias(part, bias)
 
     each(run, shares(blocks, x.itemsize * s.held(most)))
     return out
