@@ -83,6 +83,11 @@ class Block(NamedTuple):
         return self.rows.stop - self.rows.start
 
 
+def block_places(most: int, places: int) -> int:
+    """How many of all places to do at a time: `most`, which fill the cache, or fewer if four threads get work so."""
+    return min(most, max(most // 4, places // 4))
+
+
 def cut(images: int, rows: int, most: int, start: int = 0) -> list[Block]:
     """Cut images, from number `start` on, into blocks of at most `most` rows (at least one), of nearly one size."""
     if most >= rows:

@@ -16,12 +16,12 @@ import numpy as np
 from nnx.backend import each
 
 from .bias import add_bias
-from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
+from .geometry import TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .products import cross_product, product
 from .scratch import Scratch
 
-_CACHE = 2**20  # bytes of a block's matrix: half of a typical second-level cache
+_CACHE = 2**21  # bytes of a block's matrix: a second-level cache; smaller blocks make threads wait for each other
 _LARGE = 2**15  # from so many weights on, products want many rows
 _ROWS = 256
 _SHORT = 16  # numbers in a row below which copying them run by run is slow
@@ -103,7 +103,7 @@ def _matrices(weight: np.ndarray, g: Geometry) -> np.ndarray:
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:
     depth = g.taps * g.channels
-    places = _CACHE // (depth * itemsize)
+    places = block_places(_CACHE // (depth * itemsize), g.batch * math.prod(g.out))
     if depth * g.outputs >= _LARGE * g.groups:
         places = max(places, min(_ROWS, 8 * places))
     return cut(g.batch, g.out[0], places // math.prod(g.out[1:]))

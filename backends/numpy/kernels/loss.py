@@ -33,6 +33,8 @@ class CrossEntropy:
             return "it takes NumPy arrays"
         if weight is not None or label_smoothing or reduction not in ("mean", "sum", "none"):
             return "it does not take class weights or label smoothing"
+        if type(ignore_index) is not int:
+            return "it takes an int as ignore_index"
         if input.ndim != 2 or input.dtype.kind != "f" or target.dtype != np.int64 or target.shape != input.shape[:1]:
             return "it takes logits of shape (N, classes) and int64 class indices of shape (N,)"
         classes = input.shape[1]

@@ -26,7 +26,7 @@ import numpy as np
 from nnx.backend import each
 
 from .bias import add_bias
-from .geometry import TASKS, Block, Geometry, cut, parts, shares, total
+from .geometry import TASKS, Block, Geometry, block_places, cut, parts, shares, total
 from .products import cross_product, product
 from .scratch import Scratch
 
@@ -34,7 +34,7 @@ _R = TypeVar("_R")
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
 _N = 6
-_CACHE = 2**20  # bytes of buffers of a block: half of a typical second-level cache
+_CACHE = 2**21  # bytes of buffers of a block: a second-level cache; smaller blocks make threads wait for each other
 _LARGE = 2**15  # from so many weights per row of the kernel on, products want many rows, and are worth a task each
 _ROWS = 768  # how many they want; beyond, they gain little
 _FEW = 8  # numbers in a window below which products are slow, and windows of all rows of the kernel better
@@ -94,7 +94,8 @@ class _Shape(NamedTuple):
 
     def blocks(self) -> list[Block]:
         """Blocks of rows of tiles that fit the cache, but give large products if there are many weights."""
-        places = _CACHE // (4 * _N * (self.channels + self.outputs))
+        most = _CACHE // (4 * _N * (self.channels + self.outputs))
+        places = block_places(most, self.images * self.tiles * self.pitch)
         if self.large:
             places = max(places, min(_ROWS, 16 * places))
         return cut(self.images, self.tiles, max(1, places // self.pitch))
