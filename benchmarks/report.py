@@ -15,13 +15,15 @@ RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 _FILES = ("mlp", "mlp_2_threads", "overhead", "recipes")
-_LAYERS = ("conv", "conv_2_threads")  # may be missing: they take long to measure
+_LAYERS = ("conv", "conv_2_threads")
+_STEPS = ("vision_step", "vision_step_2_threads")
+_OPTIONAL = (*_LAYERS, *_STEPS, "optim")  # they take long to measure
 _NAMES = {"python": "Python", "numpy": "NumPy", "torch": "PyTorch", "nnx": "nnx"}
 
 
 def load(folder: Path = RESULTS) -> dict[str, Any]:
     """Return the content of the result files by name."""
-    paths = {name: folder / f"{name}.json" for name in (*_FILES, *_LAYERS)}
+    paths = {name: folder / f"{name}.json" for name in (*_FILES, *_OPTIONAL)}
     return {
         name: json.loads(path.read_text(encoding="utf-8"))
         for name, path in paths.items()
@@ -113,6 +115,30 @@ def layers(results: dict[str, Any]) -> list[str]:
     return lines
 
 
+def steps(results: dict[str, Any]) -> list[str]:
+    """Return the table of training steps of networks for images."""
+    rows = [["training step", "nnx", "PyTorch", "channels_last", "ratio", "to channels_last"], ["---"] * 6]
+    for file in filter(results.__contains__, _STEPS):
+        threads = results[file]["machine"]["threads"]
+        for row in results[file]["rows"]:
+            work = row["work"] if threads == 1 else f"{row['work']}, {threads} threads"
+            times = [_milliseconds(r["median_us"]) for r in row["results"].values()]
+            rows.append([work, *times, *(f"{ratio:.2f}" for ratio in row["ratios"].values())])
+    return [*_table(rows), ""] if len(rows) > 2 else []
+
+
+def optimizers(results: dict[str, Any]) -> list[str]:
+    """Return the table of one step of each optimizer."""
+    if "optim" not in results:
+        return []
+    rows = [["one step, float32", "nnx", "PyTorch", "ratio", "gate"], ["---"] * 5]
+    for row in results["optim"]["rows"]:
+        (_, ours), (name, theirs) = row["results"].items()
+        times = [_milliseconds(ours["median_us"]), f"{name}: {_milliseconds(theirs['median_us'])}"]
+        rows.append([row["work"], *times, f"{row['ratio']:.2f}", _verdict(row["ratio"], row["gate"])])
+    return [*_table(rows), ""]
+
+
 def machine(found: dict[str, Any]) -> str:
     """Describe where a result file was measured, with which versions, and when."""
     threads = f"{found['threads']} thread{'s' if found['threads'] != 1 else ''}"
@@ -129,7 +155,9 @@ def texts(results: dict[str, Any]) -> dict[str, str]:
         "",
         *overheads(results),
         "",
+        *optimizers(results),
         *layers(results),
+        *steps(results),
         *recipes(results),
         "",
         "Where and when:",

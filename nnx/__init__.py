@@ -124,6 +124,7 @@ from .layers import Sequential as Sequential
 from .layers import Sigmoid as Sigmoid
 from .layers import SiLU as SiLU
 from .layers import Softmax as Softmax
+from .layers import Softmax2d as Softmax2d
 from .layers import Softmin as Softmin
 from .layers import Softplus as Softplus
 from .layers import Softshrink as Softshrink

@@ -57,11 +57,11 @@ def integer(where: str, name: str, value: Any, least: int | None = None) -> int:
 
 def is_number(value: Any, kind: type = Real) -> bool:
     """Whether a value is a real number (or of another kind); True and False are none, nor are arrays."""
-    return type(value) is float or (isinstance(value, kind) and not isinstance(value, bool))
+    return (type(value) is float and kind is Real) or (isinstance(value, kind) and not isinstance(value, bool))
 
 
 def number(
-    where: str,
+    where: Any,
     name: str,
     value: Any,
     low: float = -math.inf,
@@ -69,27 +69,30 @@ def number(
     *,
     above: bool = False,
     below: bool = False,
-    finite: bool = False,
+    infinite: bool = False,
+    fix: str = "",
 ) -> float:
     """Return a number as a Python float, which never promotes an array, or raise an error that names the argument.
 
     Parameters
     ----------
     where, name, value
-        Whose argument it is, its name, and what came.
+        The function or class, its argument, and what was passed.
     low, high
-        The interval.
+        The bounds.
     above, below
-        Whether `low` and `high` themselves are left out.
-    finite
-        Whether infinity is refused.
+        Whether `low` and `high` do not belong to the range.
+    infinite
+        Whether infinity does, where there is no bound.
+    fix
+        What to do, for the end of the message.
 
     Raises
     ------
     TypeError
-        If `value` is no number; True, False and arrays are none.
+        If `value` is no real number; True, False and arrays are none.
     ValueError
-        If it is NaN, or outside the interval.
+        If it is NaN or not in the range.
 
     Examples
     --------
@@ -97,36 +100,77 @@ def number(
     >>> number("huber_loss", "delta", 2, 0.0, above=True)
     2.0
     """
-    if not is_number(value):
-        raise TypeError(f"{where}: expected {name} to be a number, got {value!r}; pass a float.")
-    found = float(value)
-    if (found > low or (found == low and not above)) and (found < high or (found == high and not below)):
-        if not finite or math.isfinite(found):
-            return found
-    wanted = "a finite number" if finite and math.isinf(found) else _bounds(low, high, above, below)
-    raise ValueError(f"{where}: expected {name} to be {wanted}, got {value!r}.")
+    known = is_number(value)
+    unbounded = known and abs(value) == math.inf
+    if known and (value > low if above else value >= low) and (value < high if below else value <= high):
+        if infinite or not unbounded:
+            return float(value)
+    bounds = _bounds(low, high, above, below)
+    open_ended = unbounded and math.isinf(high)
+    kind = "finite number" if not infinite and (open_ended or not bounds) else "number"
+    error = ValueError if known else TypeError
+    fix = fix or ("pass one in that range" if bounds else "pass a float")
+    raise error(f"{where}: expected {name} to be a {kind}{bounds}, got {value!r}; {fix}.")
 
 
 def _bounds(low: float, high: float, above: bool, below: bool) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return ""
     if math.isinf(low):
-        return "a number" if math.isinf(high) else f"{'below' if below else 'at most'} {high:g}"
+        return f" below {high:g}" if below else f" of at most {high:g}"
     if math.isinf(high):
-        return f"{'above' if above else 'at least'} {low:g}"
+        return f" above {low:g}" if above else f" of at least {low:g}"
     if above:
-        return f"above {low:g} and {'below' if below else 'at most'} {high:g}"
-    return f"from {low:g} to {'below ' if below else ''}{high:g}"
+        return f" above {low:g} and {'below' if below else 'at most'} {high:g}"
+    return f" from {low:g} to {'below ' if below else ''}{high:g}"
 
 
-def check_range(where: str, name: str, value: Any, low: float, below: float | None = None) -> None:
-    """Raise unless low <= value (< below); `number` says how."""
-    if below is None:
-        number(where, name, value, low)
-    else:
-        number(where, name, value, low, below, below=True)
+def check_range(
+    where: str,
+    name: str,
+    value: Any,
+    low: float,
+    below: float | None = None,
+    *,
+    high: float | None = None,
+    above: bool = False,
+    infinite: bool = False,
+    fix: str = "pass one in that range",
+) -> None:
+    """Raise unless `value` is a number with low <= value (< below, or <= high).
+
+    Parameters
+    ----------
+    where, name, value
+        The function or class, its argument, and what was passed.
+    low, below, high
+        The bounds. `below` does not belong to the range; `high` does.
+    above
+        Whether `low` does not belong to the range.
+    infinite
+        Whether infinity does, where there is no upper bound.
+    fix
+        What to do, for the end of the message.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no real number; True and False are none.
+    ValueError
+        If it is NaN or not in the range.
+
+    Examples
+    --------
+    >>> from nnx.checks import check_range
+    >>> check_range("SGD", "momentum", 0.9, 0.0, 1.0)
+    """
+    top = below if below is not None else math.inf if high is None else high
+    number(where, name, value, low, top, above=above, below=below is not None, infinite=infinite, fix=fix)
 
 
-def check_choice(where: str, name: str, value: Any, choices: Iterable[str]) -> None:
-    """Raise unless `value` is one of the names."""
+def check_choice(where: str, name: str, value: Any, choices: Iterable[str | None]) -> None:
+    """Raise ValueError unless `value` is one of the names, and TypeError if it is no name at all."""
     known = list(choices)
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{where}: expected {name} to be one of {', '.join(map(repr, known))}, got {value!r}.")
+    if (value is not None and not isinstance(value, str)) or value not in known:
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{where}: expected {name} to be one of {', '.join(map(repr, known))}, got {value!r}.")

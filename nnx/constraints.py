@@ -7,21 +7,35 @@ axis, (out, ..., in), so that these norms run over every axis but the first. Ker
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from .autodiff.namespace import namespace
+from .checks import number
 from .dtypes import dtype_name, is_complex
 from .errors import DTypeError, ShapeError
+
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"]
 
 _NARROW = ("float16", "bfloat16")  # a sum of squares leaves their range where a norm passes 256
 
 
 class Constraint:
-    """A function from the array of a parameter to a new one that satisfies the constraint. See `Module.constrain`."""
+    """A function from the array of a parameter to a new one that satisfies the constraint, to subclass.
+
+    Any other function will do. See `Module.constrain`.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> class ZeroMean(nnx.constraints.Constraint):
+    ...     def __call__(self, weight):
+    ...         return weight - nnx.namespace(weight).mean(weight)
+    >>> layer = nnx.Linear(2, 2).constrain(ZeroMean(), "weight")
+    >>> ZeroMean()(np.asarray([1.0, 3.0]))
+    array([-1.,  1.])
+    """
 
     def __call__(self, weight: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(self, weight).")
@@ -63,12 +77,19 @@ class _NormConstraint(Constraint):
         xp = namespace(weight)
         axes = self._axes(tuple(weight.shape))
         wide = xp.astype(weight, xp.float32) if dtype_name(weight.dtype) in _NARROW else weight
+        if 0 in weight.shape:
+            return weight
         size = xp.abs(wide)
-        norm = xp.sqrt(xp.sum(size * size, axis=axes, keepdims=True))
-        # A unit whose weights are all 0 has no direction to scale along; and exactly 1 leaves a weight as it is.
-        one = xp.ones_like(norm)
-        scale = xp.where(norm > 0, self.wanted(xp, norm) / xp.where(norm > 0, norm, one), one)
-        return xp.astype(wide * scale, weight.dtype, copy=False)
+        largest = xp.max(size, axis=axes, keepdims=True)
+        largest = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
+        share = size / largest  # whose squares neither overflow nor vanish
+        root = xp.sqrt(xp.sum(share * share, axis=axes, keepdims=True))
+        norm = root * largest
+        wanted = self.wanted(xp, norm)
+        # A unit whose weights are all 0 has no direction to scale along; and one that is right keeps its bits.
+        changed = (norm > 0) & (wanted != norm)
+        scale = wanted / xp.where(changed, root, xp.ones_like(root))
+        return xp.astype(xp.where(changed, wide / largest * scale, wide), weight.dtype, copy=False)
 
     def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         where, ndim = type(self).__name__, len(shape)
@@ -118,7 +139,7 @@ class MaxNorm(_NormConstraint):
 
     def __init__(self, max_value: float = 2.0, axis: int | Sequence[int] | None = None) -> None:
         super().__init__(axis)
-        self.max_value = _positive("MaxNorm", "max_value", max_value)
+        self.max_value = number("MaxNorm", "max_value", max_value, 0.0, above=True)
 
     def wanted(self, xp: Any, norm: Any) -> Any:
         return xp.clip(norm, max=self.max_value)
@@ -184,16 +205,10 @@ class MinMaxNorm(_NormConstraint):
         axis: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(axis)
-        self.max_value = _positive("MinMaxNorm", "max_value", max_value)
-        self.min_value = _number("MinMaxNorm", "min_value", min_value)
-        if not 0 <= self.min_value <= self.max_value:
-            raise ValueError(
-                f"MinMaxNorm: expected min_value from 0 to max_value={max_value!r}, got {min_value!r}; swap them or "
-                "pass other ones."
-            )
-        self.rate = _positive("MinMaxNorm", "rate", rate)
-        if self.rate > 1:
-            raise ValueError(f"MinMaxNorm: expected rate above 0 and up to 1, got {rate!r}; 1 goes all the way.")
+        self.max_value = number("MinMaxNorm", "max_value", max_value, 0.0, above=True)
+        fix = "max_value is the upper end; swap them or pass other ones"
+        self.min_value = number("MinMaxNorm", "min_value", min_value, 0.0, self.max_value, fix=fix)
+        self.rate = number("MinMaxNorm", "rate", rate, 0.0, 1.0, above=True, fix="1 goes all the way")
 
     def wanted(self, xp: Any, norm: Any) -> Any:
         bound = xp.clip(norm, self.min_value, self.max_value)
@@ -202,19 +217,6 @@ class MinMaxNorm(_NormConstraint):
 
     def __repr__(self) -> str:
         return self._repr(*map(str, (self.min_value, self.max_value, self.rate)))
-
-
-def _number(where: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{where}: expected {name} to be a number, got {value!r}; pass a float.")
-    return float(value)
-
-
-def _positive(where: str, name: str, value: Any) -> float:
-    number = _number(where, name, value)
-    if not 0 < number < math.inf:
-        raise ValueError(f"{where}: expected {name} to be a finite number above 0, got {value!r}; e.g. {name}=1.0.")
-    return number
 
 
 def _checked_axis(where: str, axis: Any) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx import regularizers
 from nnx.errors import ShapeError
 from nnx.regularizers import L1, L1L2, L2, Orthogonal
 from tests.tolerances import assert_close
@@ -116,13 +117,13 @@ def test_representations(regularizer, text):
 
 def test_bad_arguments():
     for make, name in ((L1, "strength"), (L2, "strength"), (L1L2, "l1"), (Orthogonal, "strength")):
-        with pytest.raises(ValueError, match=f"^{make.__name__}: expected {name} to be at least 0, got -1"):
+        with pytest.raises(ValueError, match=f"^{make.__name__}: expected {name} to be a number of at least 0, got -1"):
             make(-1)
-        with pytest.raises(TypeError, match=f"^{make.__name__}: expected {name} to be at least 0, got '1'"):
+        with pytest.raises(TypeError, match=f"^{make.__name__}: expected {name} to be a number of at least 0, got '1'"):
             make("1")
-        with pytest.raises(ValueError, match=f"^{make.__name__}: expected {name} to be a finite number, got inf"):
+        with pytest.raises(ValueError, match=f"^{make.__name__}: expected {name} to be a finite number of at least 0"):
             make(float("inf"))
-    with pytest.raises(ValueError, match="L1L2: expected l2 to be at least 0, got nan"):
+    with pytest.raises(ValueError, match="L1L2: expected l2 to be a number of at least 0, got nan"):
         L1L2(0.1, float("nan"))
     with pytest.raises(ValueError, match=r"regularize: no parameter matches '\*\.wait'; the names are weight, bias\."):
         nnx.Linear(2, 2).regularize(L1(), "*.wait")
@@ -135,9 +136,40 @@ def test_bad_arguments():
 
 
 def test_orthogonal_refuses_a_bias_and_names_it():
-    net = nnx.Sequential(nnx.Linear(2, 2)).regularize(Orthogonal())
+    net = nnx.Sequential(nnx.Linear(2, 2))
     with pytest.raises(
         ShapeError, match=r"two or more axes, \(out, ..., in\), got shape \(2,\).*'\*.weight'"
     ) as caught:
-        net.penalty()
+        net.regularize(Orthogonal())
+    assert not net.regularized
     assert caught.value.__notes__ == ["This happened while applying Orthogonal(0.01) to the parameter '0.bias'."]
+
+
+def test_only_regularisers_are_public():
+    assert set(regularizers.__all__) == {"L1", "L1L2", "L2", "Orthogonal", "Regularizer"}
+
+
+@pytest.mark.parametrize("number", [np.float64(0.1), np.float32(0.5), 1])
+def test_a_strength_of_numpy_does_not_promote(number):
+    weight = np.asarray(WIDE, dtype="float32")
+    for regularizer in (L1(number), L2(number), L1L2(number, number), Orthogonal(number)):
+        assert regularizer(weight).dtype == weight.dtype
+    layer = nnx.Linear(3, 2).regularize(L2(number))
+    assert layer.penalty().dtype == weight.dtype
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "got"),
+    [
+        (lambda w: None, TypeError, "got None; return such as xp.sum"),
+        (lambda w: "much", TypeError, "got 'much'; return"),
+        (lambda w: w * w, ShapeError, r"got one of shape \(2, 3\); sum it up"),
+    ],
+)
+def test_a_penalty_is_a_number(function, error, got):
+    net = nnx.Sequential(nnx.Linear(3, 2))
+    text = rf"^regularize, 0\.weight: expected the regularizer to return a number, an array of shape \(\), {got}"
+    with pytest.raises(error, match=text):
+        net.regularize(function, "*.weight")
+    assert not net.regularized
+    assert float(net.regularize(lambda w: 2.0).penalty()) == 4.0

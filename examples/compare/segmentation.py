@@ -15,7 +15,7 @@ def scenes(count, seed):
     for picture, mask in zip(pictures, masks, strict=True):
         for kind in random.integers(1, 4, size=random.integers(2, 5)):
             y, x = random.uniform(6, SIZE - 6, size=2)
-            radius, angle = random.uniform(6, 11), random.uniform(0, 2 * np.pi)
+            radius, angle = random.uniform(7, 12), random.uniform(0, 2 * np.pi)
             u = np.cos(angle) * (columns - x) + np.sin(angle) * (rows - y)
             v = np.cos(angle) * (rows - y) - np.sin(angle) * (columns - x)
             inside = {
@@ -24,7 +24,7 @@ def scenes(count, seed):
                 3: np.maximum(-v, (np.sqrt(3) * abs(u) + v) / 2) < 0.6 * radius,
             }[kind]
             picture[inside], mask[inside] = random.uniform(0.5, 1), kind
-    pictures += random.normal(scale=0.3, size=pictures.shape)
+    pictures += random.normal(scale=0.2, size=pictures.shape)
     return channels_first(pictures[..., None].astype(np.float32)), torch.from_numpy(masks)
 
 

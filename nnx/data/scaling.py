@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 
 from nnx.autodiff import stop_gradient
 from nnx.backend import device, get_backend, to_numpy
-from nnx.checks import boolean
+from nnx.checks import boolean, is_number
 from nnx.dtypes import dtype_name, is_complex, is_floating
 from nnx.errors import DTypeError, ShapeError, WeightsError
 from nnx.functional.checks import namespace_of
@@ -284,7 +283,7 @@ def _checked_range(feature_range: Any) -> tuple[float, float]:
     if not isinstance(feature_range, Sequence) or len(feature_range) != 2:
         raise TypeError(f"{wanted}, got {feature_range!r}; pass such as (0.0, 1.0).")
     low, high = feature_range
-    if any(isinstance(end, bool) or not isinstance(end, Real) for end in (low, high)):
+    if not is_number(low) or not is_number(high):
         raise TypeError(f"{wanted}, got {feature_range!r}; pass such as (0.0, 1.0).")
     if not -math.inf < low < high < math.inf:
         raise ValueError(f"{wanted}, got {feature_range!r}; pass such as (0.0, 1.0).")

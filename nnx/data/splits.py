@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from nnx.checks import is_number
 from nnx.data.dataset import Dataset, Subset
 from nnx.data.labels import class_codes
 from nnx.data.seeds import Seed, generator_of
@@ -90,7 +91,7 @@ def _sizes(where: str, lengths: Any, size: int) -> list[int]:
     if not isinstance(lengths, Sequence) or isinstance(lengths, str) or not lengths:
         raise TypeError(f"{where}: expected lengths as a list of numbers, got {lengths!r}. {fix}")
     for length in lengths:
-        if isinstance(length, bool) or not isinstance(length, Real):
+        if not is_number(length):
             raise TypeError(f"{where}: expected lengths as a list of numbers, got {length!r} in it. {fix}")
         if not float(length) >= 0:
             raise ValueError(f"{where}: expected lengths of at least 0, got {length!r}. {fix}")

@@ -7,12 +7,14 @@ from typing import Any
 
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
+from ..dtypes import dtype_name, is_complex
+from ..errors import DTypeError
 from .arguments import axis_of, floating_namespace
 
 
 @primitive("relu", arrays=1)
 def relu(input: Any) -> Any:
-    """Return max(input, 0), elementwise; its derivative at 0 is 0.
+    """Return max(input, 0), elementwise; its derivative at 0 is 0. Integers are welcome, complex numbers are not.
 
     Examples
     --------
@@ -21,6 +23,8 @@ def relu(input: Any) -> Any:
     array([0., 2.])
     """
     xp = namespace(input)
+    if is_complex(input.dtype):
+        raise DTypeError(f"relu: expected a real array, got dtype {dtype_name(input.dtype)}; pass xp.real(x), say.")
     return xp.where(input <= 0, xp.zeros_like(input), input)  # written so that NaN stays NaN
 
 

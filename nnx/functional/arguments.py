@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..checks import number
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
 
@@ -19,15 +18,6 @@ def floating_namespace(operation: str, input: Any, *others: Any) -> Any:
             f"{operation}: expected a floating-point array, got dtype {dtype_name(input.dtype)}; cast it first."
         )
     return xp
-
-
-def real_number(operation: str, name: str, value: Any) -> float:
-    """Return an argument as a Python float, which never promotes, or raise an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{operation}: expected a number {name}, got {value!r}; pass a float.")
-    if math.isnan(value):
-        raise ValueError(f"{operation}: expected a number {name}, got nan.")
-    return float(value)
 
 
 def axis_of(operation: str, axis: Any, input: Any) -> int:
@@ -50,23 +40,20 @@ def whole_axis(operation: str, axis: Any) -> int:
 
 def check_celu(operation: str, alpha: Any) -> float:
     """Return alpha, or raise."""
-    alpha = real_number(operation, "alpha", alpha)
-    if not 0.0 < alpha < math.inf:
-        raise ValueError(f"{operation}: expected alpha above 0, got {alpha}; as alpha goes to 0 it becomes relu.")
-    return alpha
+    return number(operation, "alpha", alpha, 0.0, above=True, fix="as alpha goes to 0 it becomes relu")
 
 
 def check_softplus(operation: str, beta: Any, threshold: Any) -> tuple[float, float]:
     """Return beta and the threshold, or raise."""
-    beta = real_number(operation, "beta", beta)
-    if beta == 0.0 or math.isinf(beta):
-        raise ValueError(f"{operation}: expected a finite beta other than 0, got {beta}; it divides the result.")
-    return beta, real_number(operation, "threshold", threshold)
+    beta = number(operation, "beta", beta)
+    if beta == 0.0:
+        raise ValueError(f"{operation}: expected beta to be a number other than 0, got {beta}; it divides the result.")
+    return beta, number(operation, "threshold", threshold, infinite=True)
 
 
 def check_bounds(operation: str, low: tuple[str, Any], high: tuple[str, Any]) -> tuple[float, float]:
     """Return two numbers, given with their names, or raise unless they are in order."""
-    first, second = real_number(operation, *low), real_number(operation, *high)
+    first, second = (number(operation, *one, infinite=True) for one in (low, high))
     if first > second:
         raise ValueError(
             f"{operation}: expected {low[0]} not above {high[0]}, got {low[0]}={first} and {high[0]}={second}; "
@@ -77,10 +64,7 @@ def check_bounds(operation: str, low: tuple[str, Any], high: tuple[str, Any]) ->
 
 def check_lambd(operation: str, lambd: Any) -> float:
     """Return lambd, or raise if it is negative."""
-    lambd = real_number(operation, "lambd", lambd)
-    if lambd < 0.0:
-        raise ValueError(f"{operation}: expected lambd to be at least 0, got {lambd}; pass {-lambd}.")
-    return lambd
+    return number(operation, "lambd", lambd, 0.0, infinite=True)
 
 
 def check_channels(operation: str, name: str, array: Any, input: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 from ..autodiff.namespace import namespace
@@ -14,16 +13,27 @@ from ..errors import DTypeError, MixedBackendsError
 
 
 def namespace_of(operation: str, **arrays: Any) -> Any:
-    """Return the namespace of the arrays of a call (None is skipped); errors name the call and the argument."""
-    for name, array in arrays.items():
-        if array is not None and not hasattr(array, "dtype"):
-            raise TypeError(
-                f"{operation}: expected {name} to be an array, got {type(array).__name__}; use nnx.asarray({name})."
-            )
+    """Return the namespace of the arrays of a call; errors name the call and the argument.
+
+    The first has to be there; of the others None is skipped.
+    """
+    for position, (name, array) in enumerate(arrays.items()):
+        if array is not None or position == 0:
+            check_array(operation, name, array)
     try:
         return namespace(*arrays.values())
     except MixedBackendsError:
         raise mixed_backends_error(operation, *[a for a in arrays.values() if a is not None]) from None
+
+
+def check_array(operation: str, name: str, array: Any) -> None:
+    """Raise unless an argument is an array."""
+    if array is None:
+        raise TypeError(f"{operation}: expected {name} to be an array, got None; pass one.")
+    if not hasattr(array, "dtype"):
+        raise TypeError(
+            f"{operation}: expected {name} to be an array, got {type(array).__name__}; use nnx.asarray({name})."
+        )
 
 
 def check_dtype(operation: str, name: str, array: Any, like: Any, owner: str) -> None:
@@ -41,14 +51,6 @@ def check_dtype(operation: str, name: str, array: Any, like: Any, owner: str) ->
 
 def _byte_order(dtype: Any) -> str:
     return "the machine's byte order" if dtype.isnative else "foreign byte order"
-
-
-def check_fraction(operation: str, what: str, value: Any) -> None:
-    """Raise unless `value` is a number from 0 to 1."""
-    number = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
-    if not number or not 0.0 <= value <= 1.0:
-        error = ValueError if number else TypeError
-        raise error(f"{operation}: expected {what} from 0 to 1, got {value!r}.")
 
 
 def per_axis(

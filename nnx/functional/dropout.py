@@ -9,9 +9,9 @@ from ..autodiff import Array
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
 from ..backend import device, get_backend
+from ..checks import number
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
-from .checks import check_fraction
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -38,7 +38,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
     >>> nnx.functional.dropout(np.ones(3), p=0.5, training=False)
     array([1., 1., 1.])
     """
-    check_fraction("dropout", "a probability p", p)
+    number("dropout", "p", p, 0.0, 1.0)
     if not training or p == 0.0:
         return input
     raw = raw_floating("dropout", input)
@@ -111,7 +111,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Any:
 
 
 def _channel_dropout(operation: str, input: Any, p: float, training: bool, axes: str) -> Any:
-    check_fraction(operation, "a probability p", p)
+    number(operation, "p", p, 0.0, 1.0)
     raw = raw_floating(operation, input)
     shape = tuple(raw.shape)
     rank = axes.count(",") + 1

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..checks import number
 from ..errors import ShapeError
-from .checks import check_fraction
 from .dropout import channel_shape, keep_mask, raw_floating
 
 _LIMIT = -1.7580993408473766  # of SELU far left: -scale * alpha
@@ -37,7 +37,7 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False) -> Any:
     >>> nnx.functional.alpha_dropout(np.ones(3), p=0.5)
     array([1., 1., 1.])
     """
-    check_fraction("alpha_dropout", "a probability p", p)
+    number("alpha_dropout", "p", p, 0.0, 1.0)
     raw = raw_floating("alpha_dropout", input)
     return _masked(input, raw, tuple(raw.shape), p) if training else input
 
@@ -65,7 +65,7 @@ def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False) ->
     >>> nnx.functional.feature_alpha_dropout(np.ones((1, 3)), p=0.5)
     array([[1., 1., 1.]])
     """
-    check_fraction("feature_alpha_dropout", "a probability p", p)
+    number("feature_alpha_dropout", "p", p, 0.0, 1.0)
     raw = raw_floating("feature_alpha_dropout", input)
     shape = tuple(raw.shape)
     if len(shape) < 2:

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from ..backend import device
-from ..checks import boolean
+from ..checks import boolean, number
 from ..errors import ShapeError
-from .arguments import floating_namespace, real_number
+from .arguments import floating_namespace
 from .checks import namespace_of, per_axis
 from .interpolation_weights import resampling_taps
 from .pooling_adaptive import adaptive_avg_pool_nd
@@ -166,10 +166,7 @@ def _factors(where: Any, scale_factor: Any, rank: int) -> tuple[float, ...]:
     values = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * rank
     if len(values) != rank:
         raise ValueError(f"{where}: expected scale_factor to be 1 or {rank} numbers, got {scale_factor!r}.")
-    factors = tuple(real_number(where, "scale_factor", v) for v in values)
-    if not all(0.0 < f < math.inf for f in factors):
-        raise ValueError(f"{where}: expected scale_factor above 0 and finite, got {scale_factor!r}.")
-    return factors
+    return tuple(number(where, "scale_factor", value, 0.0, above=True) for value in values)
 
 
 def _repeat(xp: Any, x: Any, axis: int, times: int) -> Any:

@@ -6,15 +6,17 @@ from typing import Any
 
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
+from ..checks import integer, number
 from ..dtypes import is_floating
 from ..errors import DTypeError
-from .checks import namespace_of
+from .checks import check_array, namespace_of
 from .loss_checks import (
     as_indices,
+    as_probabilities,
     check_alike,
     check_classes,
     check_indices,
-    check_number,
+    check_probabilities,
     check_reduction,
     reduce,
     weighted,
@@ -67,7 +69,8 @@ def cross_entropy(
     input
         Unnormalised scores (logits) of shape (..., classes).
     target
-        Class indices of shape (...), or probabilities of shape (..., classes) in the dtype of `input`.
+        Class indices of shape (...); or probabilities of shape (..., classes) in the dtype of `input`; or one-hot
+        vectors of that shape, integers or booleans, which count as probabilities.
     weight
         A weight for each class, of shape (classes,).
     ignore_index
@@ -80,8 +83,9 @@ def cross_entropy(
     Raises
     ------
     ShapeError, DTypeError, ValueError
-        If an argument does not fit. Class indices outside [0, classes) raise IndexError where arrays live on the host;
-        on a device, where looking would stop the stream, they give a NaN loss.
+        If an argument does not fit. Values are looked at where arrays live on the host: class indices outside
+        [0, classes) raise IndexError there, and probabilities outside [0, 1] ValueError. On a device, where looking
+        would stop the stream, such indices give a NaN loss. That probabilities sum to 1 is not checked.
 
     References
     ----------
@@ -94,12 +98,20 @@ def cross_entropy(
     0.1269
     """
     check_reduction("cross_entropy", reduction)
-    label_smoothing = check_number("cross_entropy", "label_smoothing", label_smoothing, 0.0, 1.0)
+    label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing, 0.0, 1.0)
+    ignore_index = integer("cross_entropy", "ignore_index", ignore_index)
+    check_array("cross_entropy", "target", target)
     xp = namespace_of("cross_entropy", input=input, target=target, weight=weight)
     if not is_floating(target.dtype):
-        target = as_indices("cross_entropy", xp, target)
+        vectors = is_floating(input.dtype) and tuple(target.shape) == tuple(input.shape)
+        if vectors:
+            target = as_probabilities("cross_entropy", xp, target, input)
+        else:
+            target = as_indices("cross_entropy", xp, target)
     check_classes("cross_entropy", input, target, weight)
-    if not is_floating(target.dtype):
+    if is_floating(target.dtype):
+        check_probabilities("cross_entropy", "target", target, "For logits, apply softmax; for class indices, cast.")
+    else:
         check_indices("cross_entropy", target, input.shape[-1], ignore_index)
     logp = xp.special.log_softmax(input, axis=-1)
     classes = input.shape[-1]
@@ -150,12 +162,14 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     0.2877
     """
     check_reduction("nll_loss", reduction)
+    ignore_index = integer("nll_loss", "ignore_index", ignore_index)
+    check_array("nll_loss", "target", target)
+    xp = namespace_of("nll_loss", input=input, target=target, weight=weight)
     if is_floating(target.dtype):
         raise DTypeError(
             "nll_loss: expected integer class indices as target, got a floating-point dtype. Cast them, e.g. "
             "xp.astype(target, xp.int64), or take cross_entropy or kl_div for probabilities."
         )
-    xp = namespace(input, target, weight)
     target = as_indices("nll_loss", xp, target)
     check_classes("nll_loss", input, target, weight)
     check_indices("nll_loss", target, input.shape[-1], ignore_index)

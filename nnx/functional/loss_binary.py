@@ -6,12 +6,12 @@ from typing import Any
 
 from ..autodiff.custom import custom_vjp
 from ..autodiff.namespace import namespace
+from ..checks import number
 from .loss_checks import (
     check_alike,
     check_broadcasts,
     check_classes_axis,
     check_labels,
-    check_number,
     check_probabilities,
     check_reduction,
     reduce,
@@ -24,7 +24,8 @@ _LOWEST_VARIANCE = 9.999999960041972e-13  # PyTorch's bound of p (1 - p) in the 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """Return the cross-entropy between probabilities of yes and labels; logarithms are no lower than -100.
 
-    `binary_cross_entropy_with_logits` is more accurate where logits are at hand.
+    `binary_cross_entropy_with_logits` is more accurate where logits are at hand. With the logarithms bounded, the
+    gradient for the target is finite for probabilities of 0 and 1 too, where PyTorch's is infinite.
 
     Parameters
     ----------
@@ -245,5 +246,5 @@ def focal_loss(input: Any, target: Any, alpha: float | None = 0.25, gamma: float
 def check_focal(operation: str, alpha: float | None, gamma: float) -> tuple[float | None, float]:
     """Return the arguments of the focal loss, or raise unless they lie in their ranges."""
     if alpha is not None:
-        alpha = check_number(operation, "alpha", alpha, 0.0, 1.0)
-    return alpha, check_number(operation, "gamma", gamma)
+        alpha = number(operation, "alpha", alpha, 0.0, 1.0)
+    return alpha, number(operation, "gamma", gamma, 0.0)

@@ -13,9 +13,8 @@ from ..autodiff.namespace import namespace
 from ..backend import get_backend
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
-from .arguments import real_number
+from .checks import check_array, namespace_of
 from .checks import check_dtype as check_dtype_of
-from .checks import namespace_of
 
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -73,8 +72,12 @@ def check_shape(operation: str, first: str, a: Any, second: str, b: Any) -> None
         )
 
 
-def check_alike(operation: str, **arrays: Any) -> None:
-    """Raise unless all arrays are floating-point, of one shape and of one dtype; None is passed over."""
+def check_alike(operation: str, *, weight: Any = None, **arrays: Any) -> None:
+    """Raise unless all arrays are floating-point, of one shape and of one dtype; a weight of None is passed over."""
+    for name, array in arrays.items():
+        if array is None:
+            check_array(operation, name, array)
+    arrays["weight"] = weight
     namespace_of(operation, **arrays)  # before dtypes are compared, since those of two backends always differ
     (first, input), *others = arrays.items()
     check_floating(operation, first, input)
@@ -97,21 +100,6 @@ def check_broadcasts(operation: str, name: str, array: Any, input: Any) -> None:
             f"{operation}: expected {name} of a shape that broadcasts to {target}, that of the input, got {shape}. "
             "Reshape it, e.g. to one value for each class, the last axis."
         )
-
-
-def check_number(
-    operation: str, name: str, value: float, lowest: float = 0.0, highest: float = math.inf, *, ends: bool = True
-) -> float:
-    """Return a plain number, which never promotes, or raise unless it lies in an interval, with its ends or not."""
-    number = real_number(operation, name, value)
-    inside = lowest <= number <= highest if ends else lowest < number < highest
-    if not inside:
-        if highest == math.inf:
-            text = f"of at least {lowest:g}" if ends else f"above {lowest:g}"
-        else:
-            text = f"from {lowest:g} to {highest:g}" if ends else f"above {lowest:g} and below {highest:g}"
-        raise ValueError(f"{operation}: expected {name} {text}, got {value!r}.")
-    return number
 
 
 def on_host(array: Any) -> Any:
@@ -161,6 +149,19 @@ def as_signs(operation: str, xp: Any, target: Any, input: Any) -> Any:
     return target
 
 
+def check_class_weight(operation: str, weight: Any) -> None:
+    """Raise if a weight of a class is negative or not finite."""
+    raw = on_host(weight)
+    if raw is None:
+        return
+    xp = namespace(raw)
+    if not bool(xp.all((raw >= 0) & (raw < math.inf))):
+        raise ValueError(
+            f"{operation}: expected weight of finite numbers of at least 0, one for each class, got some from "
+            f"{float(xp.min(raw)):g} to {float(xp.max(raw)):g}. A weight of 0 leaves a class out."
+        )
+
+
 def check_classes(operation: str, input: Any, target: Any, weight: Any) -> None:
     """Raise unless scores (..., classes), indices or probabilities, and the weights of the classes fit together."""
     if not is_floating(input.dtype):
@@ -168,11 +169,18 @@ def check_classes(operation: str, input: Any, target: Any, weight: Any) -> None:
     if len(input.shape) == 0 or input.shape[-1] == 0:
         raise ShapeError(f"{operation}: expected logits of shape (..., classes), got {tuple(input.shape)}.")
     classes = input.shape[-1]
-    if weight is not None and tuple(weight.shape) != (classes,):
-        raise ShapeError(f"{operation}: expected weight of shape ({classes},), got {tuple(weight.shape)}.")
+    if weight is not None:
+        check_array(operation, "weight", weight)
+        if tuple(weight.shape) != (classes,):
+            raise ShapeError(f"{operation}: expected weight of shape ({classes},), got {tuple(weight.shape)}.")
     probabilities = is_floating(target.dtype)
     expected = tuple(input.shape) if probabilities else tuple(input.shape[:-1])
     if tuple(target.shape) != expected:
+        if probabilities and tuple(target.shape) == tuple(input.shape[:-1]):
+            raise DTypeError(
+                f"{operation}: expected class indices of shape {tuple(target.shape)} to be integers, got dtype "
+                f"{dtype_name(target.dtype)}. Cast them, e.g. xp.astype(target, xp.int64)."
+            )
         kind, hint = "probabilities" if probabilities else "class indices", ""
         if len(input.shape) > 2 and tuple(target.shape) == (input.shape[0], *input.shape[2:]):
             hint = " This looks like classes in the second axis; use xp.moveaxis(input, 1, -1)."
@@ -186,6 +194,7 @@ def check_classes(operation: str, input: Any, target: Any, weight: Any) -> None:
         check_dtype(operation, "target", target, input)
     if weight is not None:
         check_dtype(operation, "weight", weight, input)
+        check_class_weight(operation, weight)
 
 
 def check_indices(operation: str, target: Any, classes: int, ignored: int | None = None) -> None:
@@ -204,6 +213,20 @@ def check_indices(operation: str, target: Any, classes: int, ignored: int | None
             f"{operation}: expected class indices from 0 to {classes - 1} for {classes} classes, got some from "
             f"{lowest} to {highest}. Check the labels, or give the last layer more outputs."
         )
+
+
+def as_probabilities(operation: str, xp: Any, target: Any, input: Any) -> Any:
+    """Return one-hot vectors of integers or booleans in the dtype of the input."""
+    if dtype_name(target.dtype) != "bool":
+        raw = on_host(target)
+        own = namespace(target if raw is None else raw)
+        if raw is not None and bool(own.any((raw != 0) & (raw != 1))):
+            raise ValueError(
+                f"{operation}: expected one-hot vectors of 0 and 1 as integers of the shape of the logits, got some "
+                f"from {int(own.min(raw))} to {int(own.max(raw))}. For class indices, drop the last axis; for "
+                "probabilities, pass floating-point numbers."
+            )
+    return xp.astype(target, input.dtype)
 
 
 def check_classes_axis(operation: str, input: Any) -> None:

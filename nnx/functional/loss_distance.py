@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..checks import boolean, number
 from ..errors import ShapeError
-from .loss_checks import as_signs, check_alike, check_number, check_reduction, check_shape, clamp_min, reduce
+from .checks import check_array
+from .loss_checks import as_signs, check_alike, check_reduction, check_shape, clamp_min, reduce
 
 _EPS = 9.999999960041972e-13  # PyTorch's 1e-12, rounded to float32: vectors of zeros have the cosine 0
 
@@ -43,9 +45,10 @@ def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float =
     >>> nnx.functional.cosine_embedding_loss(x, y, np.asarray([1, -1]), reduction="none").round(4)
     array([1., 1.])
     """
-    margin = check_number("cosine_embedding_loss", "margin", margin, -1.0, 1.0)
+    margin = number("cosine_embedding_loss", "margin", margin, -1.0, 1.0)
     check_reduction("cosine_embedding_loss", reduction)
     check_alike("cosine_embedding_loss", input1=input1, input2=input2)
+    check_array("cosine_embedding_loss", "target", target)
     if len(input1.shape) == 0 or tuple(target.shape) != tuple(input1.shape[:-1]):
         raise ShapeError(
             f"cosine_embedding_loss: for inputs of shape (..., features), expected target of shape (...), got "
@@ -89,9 +92,10 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     >>> nnx.functional.margin_ranking_loss(np.asarray([1.0]), np.asarray([3.0]), np.asarray([1]))
     np.float64(2.0)
     """
-    margin = check_number("margin_ranking_loss", "margin", margin)
+    margin = number("margin_ranking_loss", "margin", margin, 0.0)
     check_reduction("margin_ranking_loss", reduction)
     check_alike("margin_ranking_loss", input1=input1, input2=input2)
+    check_array("margin_ranking_loss", "target", target)
     check_shape("margin_ranking_loss", "input1", input1, "target", target)
     xp = namespace(input1, input2, target)
     target = as_signs("margin_ranking_loss", xp, target, input1)
@@ -117,7 +121,7 @@ def triplet_margin_loss(
     margin
         The difference of distances that suffices, above 0.
     p
-        The norm of the distances, above 0.
+        The norm of the distances, above 0; infinity takes the largest difference.
     eps
         What is added to each difference, so that no distance is 0.
     swap
@@ -142,8 +146,8 @@ def triplet_margin_loss(
     >>> round(float(nnx.functional.triplet_margin_loss(a, b, c)), 4)
     2.0
     """
-    p = check_number("triplet_margin_loss", "p", p, ends=False)
-    eps = check_number("triplet_margin_loss", "eps", eps)
+    p = number("triplet_margin_loss", "p", p, 0.0, above=True, infinite=True)
+    eps = number("triplet_margin_loss", "eps", eps, 0.0)
     distance = functools.partial(_distance, p=p, eps=eps)
     return _triplet("triplet_margin_loss", anchor, positive, negative, distance, margin, swap, reduction)
 
@@ -194,13 +198,33 @@ def triplet_margin_with_distance_loss(
     6.0
     """
     operation = "triplet_margin_with_distance_loss"
+    check_distance(operation, distance_function)
     distance = _distance if distance_function is None else distance_function
     return _triplet(operation, anchor, positive, negative, distance, margin, swap, reduction)
+
+
+def check_distance(operation: str, distance_function: Any) -> None:
+    """Raise unless a distance is a function, or None."""
+    if distance_function is not None and not callable(distance_function):
+        raise TypeError(
+            f"{operation}: expected distance_function to be a function of two arrays, or None, got "
+            f"{distance_function!r}; pass such as lambda x, y: nnx.namespace(x, y).sum(abs(x - y), axis=-1)."
+        )
 
 
 def _distance(a: Any, b: Any, p: float = 2.0, eps: float = 1e-6) -> Any:
     xp = namespace(a, b)
     return xp.linalg.vector_norm(xp.subtract(a, b) + eps, axis=-1, ord=p)
+
+
+def _measured(operation: str, distance: Callable, a: Any, b: Any) -> Any:
+    found = distance(a, b)
+    if not hasattr(found, "dtype"):
+        raise TypeError(
+            f"{operation}: expected distance_function to return an array of distances, got {type(found).__name__}. "
+            "Compute it with the functions of nnx.namespace(x, y), without float() or .item()."
+        )
+    return found
 
 
 def _triplet(
@@ -213,14 +237,15 @@ def _triplet(
     swap: bool,
     reduction: str,
 ) -> Any:
-    margin = check_number(operation, "margin", margin, ends=False)
+    margin = number(operation, "margin", margin, 0.0, above=True)
+    boolean(operation, "swap", swap)
     check_reduction(operation, reduction)
     check_alike(operation, anchor=anchor, positive=positive, negative=negative)
     if len(anchor.shape) == 0:
         raise ShapeError(f"{operation}: expected vectors of shape (..., features), got (). Add an axis of features.")
     xp = namespace(anchor, positive, negative)
     anchor, positive, negative = xp.asarray(anchor), xp.asarray(positive), xp.asarray(negative)
-    near, far = distance(anchor, positive), distance(anchor, negative)
+    near, far = _measured(operation, distance, anchor, positive), _measured(operation, distance, anchor, negative)
     if swap:
-        far = xp.minimum(far, distance(positive, negative))
+        far = xp.minimum(far, _measured(operation, distance, positive, negative))
     return reduce(xp, clamp_min(xp, margin + near - far), reduction)

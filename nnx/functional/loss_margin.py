@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..checks import number
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
+from .checks import check_array, namespace_of
 from .loss_checks import (
     as_indices,
     as_signs,
@@ -14,7 +16,6 @@ from .loss_checks import (
     check_classes_axis,
     check_floating,
     check_indices,
-    check_number,
     check_reduction,
     check_shape,
     clamp_min,
@@ -26,6 +27,8 @@ from .loss_checks import (
 def _signed(operation: str, input: Any, target: Any, reduction: str) -> tuple[Any, Any, Any]:
     """Check a loss of scores and signs; return the namespace and both arrays."""
     check_reduction(operation, reduction)
+    check_array(operation, "input", input)
+    check_array(operation, "target", target)
     check_floating(operation, "input", input)
     check_shape(operation, "input", input, "target", target)
     xp = namespace(input, target)
@@ -61,7 +64,7 @@ def hinge_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "m
     >>> nnx.functional.hinge_loss(np.asarray([0.5, 0.5]), np.asarray([1, -1]), reduction="none")
     array([0.5, 1.5])
     """
-    margin = check_number("hinge_loss", "margin", margin)
+    margin = number("hinge_loss", "margin", margin, 0.0)
     xp, input, target = _signed("hinge_loss", input, target, reduction)
     return reduce(xp, clamp_min(xp, margin - target * input), reduction)
 
@@ -95,7 +98,7 @@ def squared_hinge_loss(input: Any, target: Any, margin: float = 1.0, reduction: 
     >>> nnx.functional.squared_hinge_loss(np.asarray([0.5, 0.5]), np.asarray([1, -1]), reduction="none")
     array([0.25, 2.25])
     """
-    margin = check_number("squared_hinge_loss", "margin", margin)
+    margin = number("squared_hinge_loss", "margin", margin, 0.0)
     xp, input, target = _signed("squared_hinge_loss", input, target, reduction)
     missing = clamp_min(xp, margin - target * input)
     return reduce(xp, missing * missing, reduction)
@@ -161,7 +164,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction
     >>> nnx.functional.hinge_embedding_loss(np.asarray([0.25, 0.25]), np.asarray([1, -1]), reduction="none")
     array([0.25, 0.75])
     """
-    margin = check_number("hinge_embedding_loss", "margin", margin)
+    margin = number("hinge_embedding_loss", "margin", margin, 0.0)
     xp, input, target = _signed("hinge_embedding_loss", input, target, reduction)
     return reduce(xp, xp.where(target > 0, input, clamp_min(xp, margin - input)), reduction)
 
@@ -202,14 +205,15 @@ def multi_margin_loss(
     np.float64(0.25)
     """
     check_power("multi_margin_loss", p)
-    margin = check_number("multi_margin_loss", "margin", margin)
+    margin = number("multi_margin_loss", "margin", margin, 0.0)
     check_reduction("multi_margin_loss", reduction)
+    check_array("multi_margin_loss", "target", target)
+    xp = namespace_of("multi_margin_loss", input=input, target=target, weight=weight)
     if is_floating(target.dtype):
         raise DTypeError(
             f"multi_margin_loss: expected integer class indices as target, got dtype {dtype_name(target.dtype)}. Cast "
             "them, e.g. xp.astype(target, xp.int64)."
         )
-    xp = namespace(input, target, weight)
     input, target = xp.asarray(input), as_indices("multi_margin_loss", xp, xp.asarray(target))
     check_classes("multi_margin_loss", input, target, weight)
     classes = input.shape[-1]
@@ -228,7 +232,7 @@ def multi_margin_loss(
 
 def check_power(operation: str, p: int) -> None:
     """Raise unless `p` is 1 or 2."""
-    if p not in (1, 2):
+    if isinstance(p, bool) or p not in (1, 2):
         raise ValueError(f"{operation}: expected p=1 or p=2, got {p!r}.")
 
 
@@ -264,6 +268,8 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     """
     operation = "multilabel_margin_loss"
     check_reduction(operation, reduction)
+    check_array(operation, "input", input)
+    check_array(operation, "target", target)
     check_floating(operation, "input", input)
     check_classes_axis(operation, input)
     if tuple(input.shape) != tuple(target.shape):

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..autodiff import stop_gradient
 from ..autodiff.namespace import namespace
+from ..checks import boolean, is_number, number
 from ..errors import ShapeError
-from .loss_checks import check_alike, check_dtype, check_number, check_reduction, check_values, reduce
+from .checks import check_array, namespace_of
+from .loss_checks import check_alike, check_dtype, check_probabilities, check_reduction, check_values, reduce
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -19,7 +21,8 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     input
         Logarithms of probabilities, as `log_softmax` gives them.
     target
-        Probabilities, or their logarithms; of the shape and dtype of the input.
+        Probabilities, or their logarithms; of the shape and dtype of the input. PyTorch takes any numbers; nnx refuses
+        those that are no probabilities. That they sum to 1 is not checked.
     reduction
         ``"batchmean"``: the sum over the length of the first axis, which is the divergence of the definition;
         ``"mean"`` over all elements, ``"sum"``, or ``"none"``.
@@ -29,7 +32,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     Raises
     ------
     ShapeError, DTypeError, ValueError
-        If an argument does not fit; negative probabilities are found where arrays live on the host.
+        If an argument does not fit; probabilities outside [0, 1] are found where arrays live on the host.
 
     References
     ----------
@@ -43,6 +46,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     0.6931
     """
     check_reduction("kl_div", reduction, "batchmean")
+    boolean("kl_div", "log_target", log_target)
     check_alike("kl_div", input=input, target=target)
     xp = namespace(input, target)
     input, target = xp.asarray(input), xp.asarray(target)
@@ -50,7 +54,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         losses = xp.exp(target) * (target - input)
     else:
         hint = "Pass log_target=True if the target holds logarithms."
-        check_values("kl_div", "target", target, 0.0, math.inf, hint)
+        check_probabilities("kl_div", "target", target, hint)
         losses = xp.special.xlogy(target, target) - target * input
     if reduction == "batchmean":
         return xp.sum(losses) / (input.shape[0] if input.shape else 1)
@@ -92,7 +96,9 @@ def poisson_nll_loss(
     >>> nnx.functional.poisson_nll_loss(np.asarray([0.0]), np.asarray([3.0]))
     np.float64(1.0)
     """
-    eps = check_number("poisson_nll_loss", "eps", eps)
+    eps = number("poisson_nll_loss", "eps", eps, 0.0)
+    boolean("poisson_nll_loss", "log_input", log_input)
+    boolean("poisson_nll_loss", "full", full)
     check_reduction("poisson_nll_loss", reduction)
     check_alike("poisson_nll_loss", input=input, target=target)
     check_values("poisson_nll_loss", "target", target, 0.0, math.inf, "Counts are not negative; check the labels.")
@@ -147,15 +153,17 @@ def gaussian_nll_loss(
     np.float64(2.5)
     """
     operation = "gaussian_nll_loss"
-    eps = check_number(operation, "eps", eps, ends=False)
+    eps = number(operation, "eps", eps, 0.0, above=True)
+    boolean(operation, "full", full)
     check_reduction(operation, reduction)
     check_alike(operation, input=input, target=target)
-    if isinstance(var, (int, float)):
-        var = check_number(operation, "var", var)
+    if is_number(var):
+        var = number(operation, "var", var, 0.0)
         xp = namespace(input, target)
         var = xp.full_like(input, var)
     else:
-        xp = namespace(input, target, var)
+        check_array(operation, "var", var)
+        xp = namespace_of(operation, input=input, target=target, var=var)
         check_dtype(operation, "var", var, input)
         check_values(operation, "var", var, 0.0, math.inf, "Make it positive, e.g. by exp or softplus.")
         var = _fitting(xp, var, input)

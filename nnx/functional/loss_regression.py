@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from ..autodiff.namespace import namespace
-from .loss_checks import check_alike, check_number, check_reduction, reduce, weighted
+from ..checks import number
+from .loss_checks import check_alike, check_reduction, reduce, weighted
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
@@ -69,7 +70,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     >>> nnx.functional.smooth_l1_loss(np.asarray([0.5, 3.0]), np.zeros(2), reduction="none")
     array([0.125, 2.5  ])
     """
-    beta = check_number("smooth_l1_loss", "beta", beta)
+    beta = number("smooth_l1_loss", "beta", beta, 0.0)
     check_reduction("smooth_l1_loss", reduction)
     check_alike("smooth_l1_loss", input=input, target=target)
     xp = namespace(input, target)
@@ -111,7 +112,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     >>> nnx.functional.huber_loss(np.asarray([0.5, 3.0]), np.zeros(2), reduction="none", delta=2.0)
     array([0.125, 4.   ])
     """
-    delta = check_number("huber_loss", "delta", delta, ends=False)
+    delta = number("huber_loss", "delta", delta, 0.0, above=True)
     check_reduction("huber_loss", reduction)
     check_alike("huber_loss", input=input, target=target, weight=weight)
     xp = namespace(input, target, weight)
@@ -151,7 +152,7 @@ def quantile_loss(input: Any, target: Any, quantile: float = 0.5, reduction: str
     >>> nnx.functional.quantile_loss(np.zeros(2), np.asarray([1.0, -1.0]), 0.75, reduction="none")
     array([0.75, 0.25])
     """
-    quantile = check_number("quantile_loss", "quantile", quantile, 0.0, 1.0, ends=False)
+    quantile = number("quantile_loss", "quantile", quantile, 0.0, 1.0, above=True, below=True)
     check_reduction("quantile_loss", reduction)
     check_alike("quantile_loss", input=input, target=target)
     xp = namespace(input, target)
@@ -191,5 +192,7 @@ def log_cosh_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     check_alike("log_cosh_loss", input=input, target=target)
     xp = namespace(input, target)
     difference = xp.subtract(input, target)
-    # cosh(d) = e^d (1 + e^-2d) / 2, whose logarithm never overflows
-    return reduce(xp, difference - xp.special.log_expit(2.0 * difference) - math.log(2.0), reduction)
+    # cosh(d) = e^|d| (1 + e^-2|d|) / 2, whose logarithm never overflows. Where the sign turns either half is smooth, so
+    # that `where` has the right derivatives of every order there, which `abs` has not.
+    size = xp.where(difference < 0, -difference, difference)
+    return reduce(xp, size - xp.special.log_expit(2.0 * size) - math.log(2.0), reduction)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..autodiff.namespace import namespace
+from ..checks import number
 from ..errors import ShapeError
-from .loss_checks import check_alike, check_labels, check_number, check_probabilities, check_reduction, reduce
+from .loss_checks import check_alike, check_labels, check_probabilities, check_reduction, reduce
 
 
 def dice_loss(input: Any, target: Any, smooth: float = 1.0, reduction: str = "mean") -> Any:
@@ -87,8 +88,8 @@ def tversky_loss(
 
 def check_overlap(operation: str, smooth: float, alpha: float = 0.5, beta: float = 0.5) -> tuple[float, float, float]:
     """Return the arguments of an overlap loss, or raise unless they lie in their ranges."""
-    alpha, beta = check_number(operation, "alpha", alpha), check_number(operation, "beta", beta)
-    return check_number(operation, "smooth", smooth, ends=False), alpha, beta
+    alpha, beta = number(operation, "alpha", alpha, 0.0), number(operation, "beta", beta, 0.0)
+    return number(operation, "smooth", smooth, 0.0, above=True), alpha, beta
 
 
 def _overlap(

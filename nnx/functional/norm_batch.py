@@ -8,7 +8,7 @@ from typing import Any
 from ..autodiff import Buffer, stop_gradient
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
-from .checks import check_fraction
+from ..checks import number
 from .norm import affine, narrowed, standardize, widened
 from .norm_checks import check_channels_last, check_eps, check_groups, check_several
 
@@ -201,7 +201,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 def check_momentum(operation: str, momentum: Any) -> None:
     """Raise unless the share of a batch is a number from 0 to 1, or an array without axes."""
     if not hasattr(momentum, "dtype") or tuple(momentum.shape):
-        check_fraction(operation, "momentum", momentum)
+        number(operation, "momentum", momentum, 0.0, 1.0)
 
 
 def check_running(operation: str, option: str, mean: Any, variance: Any, training: bool) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from ..checks import positive_integer
+from ..checks import number, positive_integer
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
-from .arguments import real_number
 from .checks import check_dtype, namespace_of
 
 
 def check_eps(operation: str, eps: Any) -> float:
     """Return eps, or raise unless it is above 0."""
-    eps = real_number(operation, "eps", eps)
-    if not 0.0 < eps < math.inf:
-        raise ValueError(f"{operation}: expected a finite eps above 0, got {eps}; it keeps a division by 0 away.")
-    return eps
+    return number(operation, "eps", eps, 0.0, above=True, fix="it keeps a division by 0 away")
 
 
 def check_normalized_shape(operation: str, normalized_shape: Any) -> tuple[int, ...]:

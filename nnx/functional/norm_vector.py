@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import positive_integer
+from ..checks import number, positive_integer
 from ..errors import ShapeError
-from .arguments import axis_of, floating_namespace, real_number
+from .arguments import axis_of, floating_namespace
 from .norm import narrowed, widened
 from .norm_checks import check_eps
 
@@ -37,7 +37,7 @@ def normalize(input: Any, p: float = 2.0, axis: int = -1, eps: float = 1e-12) ->
     array([[0.6, 0.8],
            [0. , 0. ]])
     """
-    p, eps = real_number("normalize", "p", p), check_eps("normalize", eps)
+    p, eps = number("normalize", "p", p, infinite=True), check_eps("normalize", eps)
     xp = floating_namespace("normalize", input)
     norm = xp.linalg.vector_norm(input, axis=axis_of("normalize", axis, input), keepdims=True, ord=p)
     return input / xp.clip(norm, min=eps)
@@ -50,9 +50,9 @@ def check_local_response_norm(
     size = positive_integer(operation, "size", size)
     return (
         size,
-        real_number(operation, "alpha", alpha),
-        real_number(operation, "beta", beta),
-        real_number(operation, "k", k),
+        number(operation, "alpha", alpha),
+        number(operation, "beta", beta),
+        number(operation, "k", k),
     )
 
 

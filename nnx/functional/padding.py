@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Complex, Real
+from numbers import Complex
 from typing import Any
 
 from ..backend import device
-from ..checks import boolean, integer
+from ..checks import boolean, integer, is_number
 from ..dtypes import dtype_name, is_complex, is_differentiable
 from ..errors import ShapeError
 from .checks import namespace_of
@@ -117,7 +117,7 @@ def constant_of(label: str, value: Any, input: Any) -> Any:
         return integer(label, "value", value)
     if is_complex(input.dtype) and isinstance(value, Complex):
         return complex(value)
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         raise TypeError(f"{label}: expected value to be a number that {dtype} can hold, got {value!r}.")
     return float(value)
 

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 from ..autodiff import stop_gradient
-from ..checks import boolean, integer
-from .arguments import real_number
+from ..checks import boolean, integer, number
 from .checks import per_axis
 from .pooling_primitives import avg_pool, max_pool, max_pool_places
 from .windows import Sizes, check_windows, image_namespace, pooled_size
@@ -89,10 +88,7 @@ def lp_pool_nd(where: Any, rank: int, input: Any, norm_type: Any, kernel_size: A
 
 def check_norm(where: Any, norm_type: Any) -> float:
     """Return the exponent of lp_pool, or raise."""
-    p = real_number(where, "norm_type", norm_type)
-    if not 0.0 < p < math.inf:
-        raise ValueError(f"{where}: expected norm_type above 0 and finite, got {p}; infinity is max pooling.")
-    return p
+    return number(where, "norm_type", norm_type, 0.0, above=True, fix="infinity is max pooling")
 
 
 def max_pool1d(

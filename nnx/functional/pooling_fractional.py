@@ -12,9 +12,9 @@ from .. import random
 from ..autodiff import stop_gradient
 from ..autodiff.namespace import namespace
 from ..backend import device, get_backend
-from ..checks import boolean
+from ..checks import boolean, number
 from ..errors import ShapeError
-from .checks import check_fraction, per_axis
+from .checks import per_axis
 from .pooling_primitives import elements_at
 from .windows import Sizes, channels_first_hint, image_namespace
 
@@ -33,7 +33,7 @@ def check_fractional(
     if len(ratios) != rank:
         raise ValueError(f"{where}: expected output_ratio to be 1 or {rank} numbers, got {output_ratio!r}.")
     for ratio in ratios:
-        check_fraction(where, "an output_ratio", ratio)
+        number(where, "output_ratio", ratio, 0.0, 1.0)
     return kernel, tuple(float(ratio) for ratio in ratios)
 
 

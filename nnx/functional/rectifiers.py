@@ -11,7 +11,8 @@ from typing import Any
 from .. import random
 from ..autodiff import Array
 from ..backend import device, get_backend
-from .arguments import check_bounds, check_celu, check_channels, floating_namespace, real_number
+from ..checks import number
+from .arguments import check_bounds, check_celu, check_channels, floating_namespace
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
@@ -50,7 +51,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     array([-0.25,  2.  ])
     """
     xp = floating_namespace("leaky_relu", input)
-    return _sloped(xp, input, real_number("leaky_relu", "negative_slope", negative_slope))
+    return _sloped(xp, input, number("leaky_relu", "negative_slope", negative_slope))
 
 
 def prelu(input: Any, weight: Any) -> Any:
@@ -148,7 +149,7 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
     array([-0.6321,  2.    ])
     """
     xp = floating_namespace("elu", input)
-    return _exponential(xp, input, real_number("elu", "alpha", alpha), 1.0)
+    return _exponential(xp, input, number("elu", "alpha", alpha), 1.0)
 
 
 def selu(input: Any) -> Any:
@@ -174,7 +175,7 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
     Raises
     ------
     ValueError
-        If alpha is not above 0.
+        If alpha is not above 0; PyTorch takes negative ones too, for which this is no rectifier.
 
     References
     ----------
@@ -208,5 +209,5 @@ def threshold(input: Any, threshold: float, value: float) -> Any:
     array([20.,  2.])
     """
     xp = floating_namespace("threshold", input)
-    value = real_number("threshold", "value", value)
-    return xp.where(input <= real_number("threshold", "threshold", threshold), value, input)
+    value = number("threshold", "value", value, infinite=True)
+    return xp.where(input <= number("threshold", "threshold", threshold, infinite=True), value, input)

@@ -6,10 +6,10 @@ derivative is PyTorch's.
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
-from .arguments import check_bounds, check_channels, check_softplus, floating_namespace, real_number
+from ..checks import is_number, number
+from .arguments import check_bounds, check_channels, check_softplus, floating_namespace
 
 
 def sigmoid(input: Any) -> Any:
@@ -136,9 +136,9 @@ def swish(input: Any, beta: Any = 1.0) -> Any:
     >>> nnx.functional.swish(np.asarray([-1.0, 0.0, 1.0]), beta=2.0).round(4)
     array([-0.1192,  0.    ,  0.8808])
     """
-    if isinstance(beta, numbers.Real) or not hasattr(beta, "dtype"):
+    if is_number(beta) or not hasattr(beta, "dtype"):
         xp = floating_namespace("swish", input)
-        return input * xp.special.expit(real_number("swish", "beta", beta) * input)
+        return input * xp.special.expit(number("swish", "beta", beta) * input)
     xp = floating_namespace("swish", input, beta)
     check_channels("swish", "beta", beta, input)
     beta = beta if len(input.shape) else xp.reshape(beta, ())

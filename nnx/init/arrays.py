@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 from ..backend import get_backend
+from ..checks import is_number
 from ..dtypes import dtype_name, is_differentiable
 from ..errors import DTypeError, ShapeError
 
@@ -20,31 +20,12 @@ def checked_shape(label: str, shape: Any, dims: str = "", low: int = 0) -> tuple
     if isinstance(shape, str) or not isinstance(shape, Sequence):
         raise TypeError(f"{label}: expected a shape such as (3, 4), got {shape!r}; pass a tuple of lengths.")
     for length in shape:
-        if not _is_number(length, Integral) or length < 0:
+        if not is_number(length, Integral) or length < 0:
             wanted = f"{label}: expected lengths in shape to be integers of at least 0"
             raise ShapeError(f"{wanted}, got {tuple(shape)}; pass such as (3, 4).")
     if len(shape) < low:
         raise ShapeError(f"{label}: expected {dims}, got {tuple(shape)}; use uniform, normal or zeros for others.")
     return tuple(int(length) for length in shape)
-
-
-def check_finite(label: str, name: str, value: Any) -> None:
-    """Raise unless `value` is a finite number."""
-    if not _is_number(value) or not math.isfinite(value):
-        raise ValueError(f"{label}: expected {name} to be a finite number, got {value!r}; pass a float.")
-
-
-def check_least(label: str, name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
-    """Raise unless `value` is a finite number from `low` to `high`."""
-    if not _is_number(value) or not low <= value <= high or math.isinf(value):
-        bounds = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-        raise ValueError(f"{label}: expected {name} to be a number {bounds}, got {value!r}; pass one in that range.")
-
-
-def check_choice(label: str, name: str, value: Any, choices: Sequence[str]) -> None:
-    """Raise unless `value` is one of the names."""
-    if value not in choices:
-        raise ValueError(f"{label}: expected {name} to be one of {', '.join(map(repr, choices))}, got {value!r}.")
 
 
 def floating_dtype(where: str, dtype: Any) -> Any:
@@ -74,7 +55,3 @@ def floating_dtype(where: str, dtype: Any) -> Any:
 def born(label: str, values: Any, dtype: Any) -> Any:
     """Return the values, from the host, as an array of the default backend."""
     return get_backend().asarray(values, dtype=floating_dtype(label, dtype))
-
-
-def _is_number(value: Any, kind: type = Real) -> bool:
-    return isinstance(value, kind) and type(value) is not bool

@@ -9,8 +9,9 @@ from typing import Any
 import numpy
 
 from .. import random
+from ..checks import number
 from ..errors import ShapeError
-from .arrays import born, check_finite, check_least, checked_shape
+from .arrays import born, checked_shape
 
 
 def uniform(shape: Sequence[int], a: float = 0.0, b: float = 1.0, dtype: Any = "float32") -> Any:
@@ -23,8 +24,8 @@ def uniform(shape: Sequence[int], a: float = 0.0, b: float = 1.0, dtype: Any = "
     (2, 3)
     """
     shape = checked_shape("uniform", shape)
-    check_finite("uniform", "a", a)
-    check_finite("uniform", "b", b)
+    number("uniform", "a", a)
+    number("uniform", "b", b)
     if b < a:
         raise ValueError(f"uniform: expected a to be at most b, got a={a!r}, b={b!r}; exchange them.")
     return born("uniform", random.init_generator().uniform(a, b, shape), dtype)
@@ -40,8 +41,8 @@ def normal(shape: Sequence[int], mean: float = 0.0, std: float = 1.0, dtype: Any
     (2, 3)
     """
     shape = checked_shape("normal", shape)
-    check_finite("normal", "mean", mean)
-    check_least("normal", "std", std)
+    number("normal", "mean", mean)
+    number("normal", "std", std, 0.0)
     return born("normal", random.init_generator().normal(mean, std, shape), dtype)
 
 
@@ -74,10 +75,8 @@ def trunc_normal(
     """
     shape = checked_shape("trunc_normal", shape)
     for name, value in (("mean", mean), ("a", a), ("b", b)):
-        check_finite("trunc_normal", name, value)
-    check_least("trunc_normal", "std", std)
-    if std == 0:
-        raise ValueError("trunc_normal: expected std to be above 0, got 0; use constant for one value.")
+        number("trunc_normal", name, value)
+    number("trunc_normal", "std", std, 0.0, above=True, fix="use constant for one value")
     if not a < b:
         raise ValueError(f"trunc_normal: expected a to be below b, got a={a!r}, b={b!r}; they are values, not widths.")
     unit = standard_truncated(shape, (a - mean) / std, (b - mean) / std)
@@ -116,7 +115,7 @@ def constant(shape: Sequence[int], val: float, dtype: Any = "float32") -> Any:
     array([0.5, 0.5], dtype=float32)
     """
     shape = checked_shape("constant", shape)
-    check_finite("constant", "val", val)
+    number("constant", "val", val)
     return born("constant", numpy.full(shape, float(val)), dtype)
 
 
@@ -171,8 +170,8 @@ def sparse(shape: Sequence[int], sparsity: float, std: float = 0.01, dtype: Any 
     shape = checked_shape("sparse", shape)
     if len(shape) != 2:
         raise ShapeError(f"sparse: expected a shape (out, in), got {shape}; use normal for others.")
-    check_least("sparse", "sparsity", sparsity, high=1.0)
-    check_least("sparse", "std", std)
+    number("sparse", "sparsity", sparsity, 0.0, 1.0)
+    number("sparse", "std", std, 0.0)
     generator = random.init_generator()
     values = generator.normal(0.0, std, shape)
     ranks = generator.permuted(numpy.tile(numpy.arange(shape[0])[:, None], (1, shape[1])), axis=0)

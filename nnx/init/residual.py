@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy
 
+from ..checks import integer, number, positive_integer
 from ..errors import ShapeError
-from .arrays import born, check_finite, checked_shape
+from .arrays import born, checked_shape
 from .scaled import kaiming_normal
 from .structured import orthonormal
 
@@ -42,7 +43,7 @@ def delta_orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: Any = "floa
     """
     label = "delta_orthogonal"
     shape = checked_shape(label, shape)
-    check_finite(label, "gain", gain)
+    number(label, "gain", gain)
     if len(shape) < 3 or any(length % 2 == 0 for length in shape[1:-1]):
         raise ShapeError(f"{label}: expected (out, *kernel, in) with odd kernel lengths, got {shape}; see orthogonal.")
     if shape[0] < shape[-1]:
@@ -83,10 +84,8 @@ def fixup(shape: Sequence[int], num_branches: int, layers_per_branch: int = 2, d
     >>> nnx.init.fixup((16, 3, 3, 16), num_branches=27).shape
     (16, 3, 3, 16)
     """
-    for name, value, low in (("num_branches", num_branches, 1), ("layers_per_branch", layers_per_branch, 2)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            fix = "; a branch of one layer gets zeros" if low == 2 else "; count those of the network"
-            raise ValueError(f"fixup: expected {name} to be an integer of at least {low}, got {value!r}{fix}.")
+    num_branches = positive_integer("fixup", "num_branches", num_branches)
+    layers_per_branch = integer("fixup", "layers_per_branch", layers_per_branch, 2)  # a branch of one layer gets zeros
     scale = float(num_branches ** (-1.0 / (2 * layers_per_branch - 2)))
     checked_shape("fixup", shape, "a shape (out, in) or (out, *kernel, in / groups)", 2)
     # A Python float does not change the dtype, and a product with it is rounded the same everywhere.

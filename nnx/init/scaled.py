@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import random
-from .arrays import born, check_choice, check_least, checked_shape
+from ..checks import check_choice, number
+from .arrays import born, checked_shape
 from .plain import standard_truncated
 
 _LINEAR = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -206,7 +207,7 @@ def variance_scaling(
     (4, 3)
     """
     label = "variance_scaling"
-    check_least(label, "scale", scale)
+    number(label, "scale", scale, 0.0)
     check_choice(label, "mode", mode, (*_MODES, "fan_avg"))
     check_choice(label, "distribution", distribution, ("uniform", "normal", "truncated_normal"))
     fan = sum(_fans(label, shape)) / 2.0 if mode == "fan_avg" else _fan(label, shape, mode)
@@ -225,7 +226,7 @@ def _fan(label: str, shape: Sequence[int], mode: str) -> int:
 
 
 def _xavier_std(label: str, shape: Sequence[int], gain: float) -> float:
-    check_least(label, "gain", gain)
+    number(label, "gain", gain, 0.0)
     return gain * math.sqrt(2.0 / max(sum(_fans(label, shape)), 1))
 
 
@@ -239,7 +240,7 @@ def _gain(label: str, nonlinearity: str, param: float | None, name: str = "param
     if nonlinearity != "leaky_relu":
         return _GAINS[nonlinearity]
     slope = 0.01 if param is None else param
-    check_least(label, name, slope, low=-math.inf)
+    number(label, name, slope)
     return math.sqrt(2.0 / (1.0 + slope**2))
 
 

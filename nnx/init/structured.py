@@ -9,8 +9,9 @@ from typing import Any
 import numpy
 
 from .. import random
+from ..checks import number
 from ..errors import ShapeError
-from .arrays import born, check_finite, checked_shape
+from .arrays import born, checked_shape
 
 
 def eye(shape: Sequence[int], dtype: Any = "float32") -> Any:
@@ -97,7 +98,7 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, dtype: Any = "float32") 
     """
     wanted = "a shape of 2 or more axes, such as (out, in)"
     shape = checked_shape("orthogonal", shape, wanted, 2)
-    check_finite("orthogonal", "gain", gain)
+    number("orthogonal", "gain", gain)
     if 0 in shape:
         return born("orthogonal", numpy.zeros(shape), dtype)
     return born("orthogonal", gain * orthonormal(shape[0], math.prod(shape[1:])).reshape(shape), dtype)

@@ -6,6 +6,7 @@ from .along_axis import GLU as GLU
 from .along_axis import LogSoftmax as LogSoftmax
 from .along_axis import Maxout as Maxout
 from .along_axis import Softmax as Softmax
+from .along_axis import Softmax2d as Softmax2d
 from .along_axis import Softmin as Softmin
 from .along_axis import Sparsemax as Sparsemax
 from .container import ModuleDict as ModuleDict

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..checks import positive_integer
+from ..errors import ShapeError
 from ..functional.activation import log_softmax, softmax
 from ..functional.along_axis import glu, maxout, softmin, sparsemax
 from ..functional.arguments import whole_axis
@@ -34,6 +35,32 @@ class Softmax(Module):
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}"
+
+
+class Softmax2d(Module):
+    """The softmax over the channels, which come last, of images (N, H, W, C) or (H, W, C).
+
+    See `nnx.functional.softmax`.
+
+    Raises
+    ------
+    ShapeError
+        When called with an array of other than 3 or 4 axes.
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> nnx.Softmax2d()(np.zeros((1, 1, 2, 4)))
+    array([[[[0.25, 0.25, 0.25, 0.25],
+             [0.25, 0.25, 0.25, 0.25]]]])
+    """
+
+    def forward(self, input: Any) -> Any:
+        if len(input.shape) not in (3, 4):
+            raise ShapeError(
+                f"Softmax2d: expected images (N, H, W, C) or (H, W, C), got {tuple(input.shape)}; use nnx.Softmax()."
+            )
+        return softmax(input, -1)
 
 
 class LogSoftmax(Module):

@@ -9,7 +9,7 @@ from typing import Any, Self
 from .module import Module
 
 
-def _checked(module: Any, where: str) -> Module:
+def checked_module(module: Any, where: str) -> Module:
     if isinstance(module, type) and issubclass(module, Module):
         raise TypeError(
             f"{where}: expected a Module, got the class {module.__name__}; make one: {module.__name__}(...)."
@@ -26,7 +26,7 @@ class _Listing(Module):
 
     def append(self, module: Module) -> Self:
         """Add a module at the end; return self."""
-        module = _checked(module, type(self).__name__)
+        module = checked_module(module, type(self).__name__)
         setattr(self, str(1 + max((int(name) for name in self._modules if name.isdecimal()), default=-1)), module)
         return self
 
@@ -35,14 +35,14 @@ class _Listing(Module):
         if not isinstance(modules, Iterable):
             label = type(self).__name__
             raise TypeError(f"{label}: expected an iterable of modules, got {type(modules).__name__}; pass [module].")
-        for module in [_checked(module, type(self).__name__) for module in modules]:
+        for module in [checked_module(module, type(self).__name__) for module in modules]:
             self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> Self:
         """Add a module before position `index`; those after it get new numbers. Return self."""
         entries = list(self._modules.items())
-        entries.insert(index, ("0", _checked(module, type(self).__name__)))
+        entries.insert(index, ("0", checked_module(module, type(self).__name__)))
         self._number(entries)
         return self
 
@@ -69,7 +69,7 @@ class _Listing(Module):
         if not hasattr(index, "__index__"):
             raise TypeError(f"{type(self).__name__}: expected an integer as index to assign to, got {index!r}.")
         name = list(self._modules)[index]
-        setattr(self, name, _checked(module, type(self).__name__))
+        setattr(self, name, checked_module(module, type(self).__name__))
 
     def __delitem__(self, index: int | slice) -> None:
         entries = list(self._modules.items())
@@ -97,7 +97,7 @@ class Sequential(_Listing):
 
     def __init__(self, *modules: Module) -> None:
         for i, module in enumerate(modules):
-            setattr(self, str(i), _checked(module, f"Sequential, argument {i}"))
+            setattr(self, str(i), checked_module(module, f"Sequential, argument {i}"))
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
@@ -148,7 +148,7 @@ class ModuleDict(Module):
             raise TypeError(f"ModuleDict: expected a string as key, got {name!r}.")
         if "." in name or not name or (hasattr(self, name) and name not in self._modules):
             raise KeyError(f"ModuleDict: {name!r} cannot name a module; use letters, digits and underscores.")
-        setattr(self, name, _checked(module, f"ModuleDict, key {name!r}"))
+        setattr(self, name, checked_module(module, f"ModuleDict, key {name!r}"))
 
     def __getitem__(self, name: str) -> Module:
         if name not in self._modules:

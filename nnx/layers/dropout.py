@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import check_range
-from ..functional.checks import check_fraction
+from ..checks import check_range, number
 from ..functional.dropout import dropout, dropout1d, dropout2d, dropout3d
 from ..functional.dropout_alpha import alpha_dropout, feature_alpha_dropout
 from ..functional.dropout_noise import gaussian_dropout, gaussian_noise
@@ -16,7 +15,7 @@ class _Dropout(Module):
     """A layer with a probability."""
 
     def __init__(self, p: float = 0.5) -> None:
-        check_fraction(type(self).__name__, "a probability p", p)
+        number(type(self).__name__, "p", p, 0.0, 1.0)
         self.p = p
 
     def extra_repr(self) -> str:

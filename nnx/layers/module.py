@@ -9,6 +9,7 @@ from typing import Any
 
 from ..autodiff import Buffer, Parameter
 from ..autodiff.parameter import reader
+from .constructors import check_constructor
 from .state import checked_state, converter
 from .weight_rules import WeightRules
 
@@ -22,6 +23,10 @@ class Module(WeightRules):
     assignment. Reading ``self.weight`` gives the raw array of a parameter, or its tracked leaf while recording;
     assigning an array writes into the parameter, and assigning a `Parameter` ties it. No call of ``super().__init__()``
     is needed.
+
+    What reading gives is a raw array of the library: ``w = net.weight`` is a snapshot until the first step of an
+    optimizer, and from then on a view that later steps write into. Copy it to keep it, or read it anew to have the
+    values of the moment on every device.
 
     A backward pass refuses a graph whose parameters have changed since. It does not notice ``net.weight[0, 0] = 5``,
     which writes into the raw array behind the parameter's back: assign a whole array, to the attribute or to
@@ -46,6 +51,8 @@ class Module(WeightRules):
     training: bool
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Module:
+        if args or kwargs:
+            check_constructor(cls, args, kwargs)
         self = super().__new__(cls)
         self.__dict__.update(_parameters={}, _buffers={}, _modules={}, _hooks={}, training=True)
         self.__dict__.update(_regularizers=[], _constraints=[])

@@ -6,9 +6,9 @@ from typing import Any
 
 from .. import init as initializers
 from ..autodiff import Parameter
-from ..checks import positive_integer
+from ..checks import number, positive_integer
 from ..errors import DTypeError, ShapeError
-from ..functional.arguments import check_bounds, check_celu, check_channels, real_number
+from ..functional.arguments import check_bounds, check_celu, check_channels
 from ..functional.rectifiers import celu, elu, leaky_relu, prelu, relu6, rrelu, selu, threshold
 from .module import Module
 
@@ -43,7 +43,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = real_number("LeakyReLU", "negative_slope", negative_slope)
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, input: Any) -> Any:
         return leaky_relu(input, self.negative_slope)
@@ -78,7 +78,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: str = "float32") -> None:
         self.num_parameters = positive_integer("PReLU", "num_parameters", num_parameters)
-        self.init = real_number("PReLU", "init", init)
+        self.init = number("PReLU", "init", init)
         self.weight = Parameter(initializers.zeros((self.num_parameters,), dtype) + self.init)
 
     def forward(self, input: Any) -> Any:
@@ -135,7 +135,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = real_number("ELU", "alpha", alpha)
+        self.alpha = number("ELU", "alpha", alpha)
 
     def forward(self, input: Any) -> Any:
         return elu(input, self.alpha)
@@ -201,8 +201,8 @@ class Threshold(Module):
     """
 
     def __init__(self, threshold: float, value: float) -> None:
-        self.threshold = real_number("Threshold", "threshold", threshold)
-        self.value = real_number("Threshold", "value", value)
+        self.threshold = number("Threshold", "threshold", threshold, infinite=True)
+        self.value = number("Threshold", "value", value, infinite=True)
 
     def forward(self, input: Any) -> Any:
         return threshold(input, self.threshold, self.value)

@@ -6,9 +6,9 @@ from typing import Any
 
 from .. import init as initializers
 from ..autodiff import Parameter
-from ..checks import positive_integer
+from ..checks import number, positive_integer
 from ..errors import DTypeError, ShapeError
-from ..functional.arguments import check_bounds, check_channels, check_softplus, real_number
+from ..functional.arguments import check_bounds, check_channels, check_softplus
 from ..functional.sigmoids import (
     hardsigmoid,
     hardswish,
@@ -148,7 +148,7 @@ class Swish(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 1.0, *, dtype: str = "float32") -> None:
         self.num_parameters = positive_integer("Swish", "num_parameters", num_parameters)
-        self.init = real_number("Swish", "init", init)
+        self.init = number("Swish", "init", init)
         self.beta = Parameter(initializers.zeros((self.num_parameters,), dtype) + self.init)
 
     def forward(self, input: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from ..autodiff import Parameter
 from ..autodiff.parameter import fitted
+from ..checks import is_number
+from ..errors import ShapeError
 
 _Rule = Callable[[Any], Any]
 
@@ -36,9 +38,11 @@ class WeightRules:
         Raises
         ------
         TypeError
-            If `regularizer` is no function.
+            If `regularizer` is no function, or does not return a number.
         ValueError
             If no parameter matches; the text lists the names.
+        ShapeError
+            If the regulariser returns an array with axes, or is not for such a parameter.
 
         Examples
         --------
@@ -47,6 +51,8 @@ class WeightRules:
         """
         _check_rule("regularize", regularizer, "regularizer", "number, such as nnx.regularizers.L2(1e-4)")
         self._require_match("regularize", pattern)
+        for name, parameter in self._matching(pattern):  # to fail here, not in the first step of training
+            _check_penalty(name, _applied(regularizer, name, parameter.value))
         self._regularizers.append((regularizer, pattern))
         return self
 
@@ -146,6 +152,14 @@ def _check_rule(where: str, rule: Any, name: str, result: str) -> None:
     if isinstance(rule, type) or not callable(rule):
         got = f"the class {rule.__name__}; write {rule.__name__}(...)" if isinstance(rule, type) else repr(rule)
         raise TypeError(f"{where}: expected {name} to be a function from an array to a {result}, got {got}.")
+
+
+def _check_penalty(name: str, penalty: Any) -> None:
+    where = f"regularize, {name}: expected the regularizer to return a number, an array of shape ()"
+    if isinstance(penalty, (bool, str)) or not (is_number(penalty) or hasattr(penalty, "dtype")):
+        raise TypeError(f"{where}, got {penalty!r}; return such as xp.sum(parameter * parameter).")
+    if tuple(getattr(penalty, "shape", ())):
+        raise ShapeError(f"{where}, got one of shape {tuple(penalty.shape)}; sum it up with xp.sum.")
 
 
 def _applied(rule: _Rule, name: str, array: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..autodiff.namespace import namespace
 from ..errors import ShapeError
-from .container import Sequential
+from .container import Sequential, checked_module
 from .module import Module
 
 
@@ -74,6 +74,8 @@ class Residual(Module):
 
     Raises
     ------
+    TypeError
+        If something else than layers is passed; when called, if a side is no array, such as a tuple.
     ShapeError
         When called, if the two sides have different shapes.
 
@@ -96,12 +98,20 @@ class Residual(Module):
             raise TypeError("Residual: expected at least one layer, got none; pass those to go around.")
         if not isinstance(shortcut, Module) and shortcut is not None:
             raise TypeError(f"Residual: expected shortcut to be a Module or None, got {type(shortcut).__name__}.")
-        self.body = body[0] if len(body) == 1 and isinstance(body[0], Module) else Sequential(*body)
+        for position, layer in enumerate(body):
+            checked_module(layer, f"Residual, argument {position}")
+        self.body = body[0] if len(body) == 1 else Sequential(*body)
         self.shortcut: Any = shortcut
 
     def forward(self, input: Any) -> Any:
         output = self.body(input)
         around = input if self.shortcut is None else self.shortcut(input)
+        for where, side in (("the layers", output), ("the shortcut", around)):
+            if not hasattr(side, "dtype"):
+                raise TypeError(
+                    f"Residual: expected an array from {where}, got {type(side).__name__}; wrap them in a module that "
+                    "returns the one to add."
+                )
         if tuple(around.shape) != tuple(output.shape):
             fix = "give it a shortcut, a layer that" if self.shortcut is None else "let the shortcut be a layer that"
             raise ShapeError(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import integer
-from ..functional.checks import check_fraction
+from ..checks import integer, number
 from ..functional.loss import cross_entropy, nll_loss
 from ..functional.loss_checks import check_reduction
 from ..layers.module import Module
-from .buffers import as_buffer
+from .buffers import class_weights
 
 
 class CrossEntropyLoss(Module):
-    """Cross-entropy between the softmax of logits and class indices or probabilities.
+    """Cross-entropy between the softmax of logits and class indices, probabilities or one-hot vectors.
 
     See `nnx.functional.cross_entropy` for shapes and arguments.
 
@@ -29,11 +28,10 @@ class CrossEntropyLoss(Module):
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ) -> None:
         check_reduction("CrossEntropyLoss", reduction)
-        check_fraction("CrossEntropyLoss", "label_smoothing", label_smoothing)
-        self.weight: Any = as_buffer(weight)
+        self.weight: Any = class_weights("CrossEntropyLoss", weight)
         self.ignore_index = integer("CrossEntropyLoss", "ignore_index", ignore_index)
         self.reduction = reduction
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = number("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
 
     def forward(self, input: Any, target: Any) -> Any:
         return cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
@@ -54,8 +52,8 @@ class NLLLoss(Module):
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         check_reduction("NLLLoss", reduction)
-        self.weight: Any = as_buffer(weight)
-        self.ignore_index = ignore_index
+        self.weight: Any = class_weights("NLLLoss", weight)
+        self.ignore_index = integer("NLLLoss", "ignore_index", ignore_index)
         self.reduction = reduction
 
     def forward(self, input: Any, target: Any) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..functional.loss_checks import check_number, check_reduction
+from ..checks import boolean, number
+from ..functional.loss_checks import check_reduction
 from ..functional.loss_distance import (
+    check_distance,
     cosine_embedding_loss,
     margin_ranking_loss,
     triplet_margin_loss,
@@ -28,7 +30,7 @@ class CosineEmbeddingLoss(Module):
     """
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        check_number("CosineEmbeddingLoss", "margin", margin, -1.0, 1.0)
+        number("CosineEmbeddingLoss", "margin", margin, -1.0, 1.0)
         check_reduction("CosineEmbeddingLoss", reduction)
         self.margin = margin
         self.reduction = reduction
@@ -51,7 +53,7 @@ class MarginRankingLoss(Module):
     """
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        check_number("MarginRankingLoss", "margin", margin)
+        number("MarginRankingLoss", "margin", margin, 0.0)
         check_reduction("MarginRankingLoss", reduction)
         self.margin = margin
         self.reduction = reduction
@@ -79,14 +81,14 @@ class TripletMarginLoss(Module):
     def __init__(
         self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
     ) -> None:
-        check_number("TripletMarginLoss", "margin", margin, ends=False)
-        check_number("TripletMarginLoss", "p", p, ends=False)
-        check_number("TripletMarginLoss", "eps", eps)
+        number("TripletMarginLoss", "margin", margin, 0.0, above=True)
+        number("TripletMarginLoss", "p", p, 0.0, above=True, infinite=True)
+        number("TripletMarginLoss", "eps", eps, 0.0)
         check_reduction("TripletMarginLoss", reduction)
         self.margin = margin
         self.p = p
         self.eps = eps
-        self.swap = swap
+        self.swap = boolean("TripletMarginLoss", "swap", swap)
         self.reduction = reduction
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
@@ -126,11 +128,12 @@ class TripletMarginWithDistanceLoss(Module):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
-        check_number("TripletMarginWithDistanceLoss", "margin", margin, ends=False)
+        number("TripletMarginWithDistanceLoss", "margin", margin, 0.0, above=True)
+        check_distance("TripletMarginWithDistanceLoss", distance_function)
         check_reduction("TripletMarginWithDistanceLoss", reduction)
         self.distance_function = distance_function
         self.margin = margin
-        self.swap = swap
+        self.swap = boolean("TripletMarginWithDistanceLoss", "swap", swap)
         self.reduction = reduction
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functional.loss_checks import check_number, check_reduction
+from ..checks import number
+from ..functional.loss_checks import check_reduction
 from ..functional.loss_margin import (
     check_power,
     hinge_embedding_loss,
@@ -15,7 +16,7 @@ from ..functional.loss_margin import (
     squared_hinge_loss,
 )
 from ..layers.module import Module
-from .buffers import as_buffer
+from .buffers import class_weights
 
 
 class HingeLoss(Module):
@@ -29,7 +30,7 @@ class HingeLoss(Module):
     """
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        check_number("HingeLoss", "margin", margin)
+        number("HingeLoss", "margin", margin, 0.0)
         check_reduction("HingeLoss", reduction)
         self.margin = margin
         self.reduction = reduction
@@ -52,7 +53,7 @@ class SquaredHingeLoss(Module):
     """
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        check_number("SquaredHingeLoss", "margin", margin)
+        number("SquaredHingeLoss", "margin", margin, 0.0)
         check_reduction("SquaredHingeLoss", reduction)
         self.margin = margin
         self.reduction = reduction
@@ -98,7 +99,7 @@ class HingeEmbeddingLoss(Module):
     """
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        check_number("HingeEmbeddingLoss", "margin", margin)
+        number("HingeEmbeddingLoss", "margin", margin, 0.0)
         check_reduction("HingeEmbeddingLoss", reduction)
         self.margin = margin
         self.reduction = reduction
@@ -122,11 +123,11 @@ class MultiMarginLoss(Module):
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
         check_power("MultiMarginLoss", p)
-        check_number("MultiMarginLoss", "margin", margin)
+        number("MultiMarginLoss", "margin", margin, 0.0)
         check_reduction("MultiMarginLoss", reduction)
         self.p = p
         self.margin = margin
-        self.weight: Any = as_buffer(weight)
+        self.weight: Any = class_weights("MultiMarginLoss", weight)
         self.reduction = reduction
 
     def forward(self, input: Any, target: Any) -> Any:

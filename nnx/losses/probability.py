@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functional.loss_checks import check_number, check_reduction
+from ..checks import boolean, number
+from ..functional.loss_checks import check_reduction
 from ..functional.loss_probability import gaussian_nll_loss, kl_div, poisson_nll_loss
 from ..layers.module import Module
 
@@ -25,7 +26,7 @@ class KLDivLoss(Module):
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         check_reduction("KLDivLoss", reduction, "batchmean")
         self.reduction = reduction
-        self.log_target = log_target
+        self.log_target = boolean("KLDivLoss", "log_target", log_target)
 
     def forward(self, input: Any, target: Any) -> Any:
         return kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
@@ -47,10 +48,10 @@ class PoissonNLLLoss(Module):
     """
 
     def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
-        check_number("PoissonNLLLoss", "eps", eps)
+        number("PoissonNLLLoss", "eps", eps, 0.0)
         check_reduction("PoissonNLLLoss", reduction)
-        self.log_input = log_input
-        self.full = full
+        self.log_input = boolean("PoissonNLLLoss", "log_input", log_input)
+        self.full = boolean("PoissonNLLLoss", "full", full)
         self.eps = eps
         self.reduction = reduction
 
@@ -76,9 +77,9 @@ class GaussianNLLLoss(Module):
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        check_number("GaussianNLLLoss", "eps", eps, ends=False)
+        number("GaussianNLLLoss", "eps", eps, 0.0, above=True)
         check_reduction("GaussianNLLLoss", reduction)
-        self.full = full
+        self.full = boolean("GaussianNLLLoss", "full", full)
         self.eps = eps
         self.reduction = reduction
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks import number
 from ..functional.loss import mse_loss
-from ..functional.loss_checks import check_number, check_reduction
+from ..functional.loss_checks import check_reduction
 from ..functional.loss_regression import huber_loss, l1_loss, log_cosh_loss, quantile_loss, smooth_l1_loss
 from ..layers.module import Module
 
@@ -63,7 +64,7 @@ class SmoothL1Loss(Module):
     """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        check_number("SmoothL1Loss", "beta", beta)
+        number("SmoothL1Loss", "beta", beta, 0.0)
         check_reduction("SmoothL1Loss", reduction)
         self.reduction = reduction
         self.beta = beta
@@ -86,7 +87,7 @@ class HuberLoss(Module):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        check_number("HuberLoss", "delta", delta, ends=False)
+        number("HuberLoss", "delta", delta, 0.0, above=True)
         check_reduction("HuberLoss", reduction)
         self.reduction = reduction
         self.delta = delta
@@ -109,7 +110,7 @@ class QuantileLoss(Module):
     """
 
     def __init__(self, quantile: float = 0.5, reduction: str = "mean") -> None:
-        check_number("QuantileLoss", "quantile", quantile, 0.0, 1.0, ends=False)
+        number("QuantileLoss", "quantile", quantile, 0.0, 1.0, above=True, below=True)
         check_reduction("QuantileLoss", reduction)
         self.quantile = quantile
         self.reduction = reduction

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import boolean, check_range
+from ..checks import boolean, check_range, is_number
 from .norms import sum_of_squares
 from .optimizer import Optimizer
 from .parts import Step
@@ -28,7 +28,7 @@ class Adafactor(Optimizer):
         The mean squares forget at the rate ``1 - t**beta2_decay`` in step t; at most 0.
     eps
         A pair: the smallest root mean square of a gradient to divide by (None: the machine epsilon of the parameter's
-        dtype), and the smallest root mean square of the weights to scale a step with.
+        dtype, at most that of float32), and the smallest root mean square of the weights to scale a step with.
     d
         The largest root mean square that a step may have before it is scaled; at least 1.
     weight_decay
@@ -76,16 +76,20 @@ class Adafactor(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         decay = options["beta2_decay"]
-        number = isinstance(decay, (int, float)) and not isinstance(decay, bool)
-        if not number or not decay <= 0:
-            error = ValueError if number else TypeError
-            raise error(f"Adafactor: expected beta2_decay to be at most 0, such as -0.8, got {decay!r}.")
+        if not is_number(decay) or not -math.inf < decay <= 0:
+            error = ValueError if is_number(decay) else TypeError
+            raise error(
+                f"Adafactor: expected beta2_decay to be a number of at most 0, got {decay!r}; pass such as -0.8."
+            )
         if not isinstance(options["eps"], (tuple, list)) or len(options["eps"]) != 2:
-            raise TypeError(f"Adafactor: expected eps to be a pair (None or a number, number), got {options['eps']!r}.")
+            raise TypeError(
+                f"Adafactor: expected eps to be a pair (None or a number, number), got {options['eps']!r}; pass "
+                "such as (None, 1e-3)."
+            )
         if options["eps"][0] is not None:
             check_range("Adafactor", "eps[0]", options["eps"][0], 0.0)
         check_range("Adafactor", "eps[1]", options["eps"][1], 0.0)
-        check_range("Adafactor", "d", options["d"], 1.0)
+        check_range("Adafactor", "d", options["d"], 1.0, infinite=True)
         check_range("Adafactor", "weight_decay", options["weight_decay"], 0.0)
         boolean("Adafactor", "maximize", options["maximize"])
 

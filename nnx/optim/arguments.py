@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from ..autodiff import Parameter
@@ -50,6 +51,8 @@ def _items(parameters: Any, label: str) -> list[Any]:
 
 
 def _listed(parameters: Any, label: str) -> _Named:
+    if isinstance(parameters, Parameter):  # as PyTorch allows for a group
+        parameters = [parameters]
     if _is_module(parameters):
         return [(name, parameter, False) for name, parameter in parameters.__nnx_parameters__().items()]
     listed: _Named = []
@@ -94,7 +97,36 @@ def check_group_options(
 def check_lr(label: str, lr: float | Callable[[int], float]) -> None:
     """Raise unless `lr` is a positive number, zero, or a schedule."""
     if not callable(lr):
-        check_range(label, "lr", lr, low=0.0)
+        check_range(label, "lr", lr, low=0.0, fix="pass such as lr=0.1, or a schedule")
+    elif isinstance(lr, type) or hasattr(lr, "__nnx_makes_schedules__"):
+        raise TypeError(
+            f"{label}: expected lr to be a number or a schedule, got {lr.__name__} itself, which makes schedules; call "
+            f"it: lr={lr.__name__}(...)."
+        )
+
+
+def checked_rate(label: str, schedule: Callable[[int], float], step: int, value: Any) -> float:
+    """Return as a float the rate that a schedule gave for a step; raise unless it is one."""
+    if type(value) is float and 0.0 <= value < math.inf:  # at every step: the usual case first
+        return value
+    where = f"{label}: expected lr, the schedule {schedule!r},"
+    number = hasattr(value, "__float__") and not isinstance(value, bool) and getattr(value, "shape", ()) == ()
+    if not number:
+        raise TypeError(f"{where} to return a number, got {describe(value)} at step {step}; let it return a float.")
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(
+            f"{where} to return a finite number of at least 0, got {value!r} at step {step}; correct it for this step, "
+            "e.g. with max(0.0, ...)."
+        )
+    return float(value)
+
+
+def describe(value: Any) -> str:
+    """Return what was passed where something else was expected, briefly: short values themselves, others by type."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,11 +135,13 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # NumPy's numbers and flags, and arrays
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return tuple(map(_plain, value))
-    if type(value) is bool or type(value) is int or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return value
-    return float(value)
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def gradients_by_name(label: str, names: Sequence[str], grads: Any) -> Mapping[str, Any]:

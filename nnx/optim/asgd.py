@@ -70,8 +70,9 @@ class ASGD(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         label = type(self).__name__
-        for name in ("lambd", "alpha", "t0"):
+        for name in ("lambd", "alpha"):
             check_range(label, name, options[name], 0.0)
+        check_range(label, "t0", options["t0"], 0.0, infinite=True)  # then nothing is averaged
         check_decay(label, options)
 
     def next_numbers(self, step: Step) -> tuple[float, ...]:

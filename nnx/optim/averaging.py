@@ -45,6 +45,11 @@ class _Average:
         """Whether the average has begun."""
         return True
 
+    @property
+    def parameters(self) -> list[Parameter]:
+        """Those that it averages."""
+        return [item for name, item in self._items.items() if name not in self._buffers]  # type: ignore[misc]
+
     def update(self) -> None:
         """Take the present values into the average. Call it after a step of the optimizer.
 
@@ -138,7 +143,8 @@ class _Average:
 class EMA(_Average):
     """An exponential moving average of parameters; PyTorch's ``AveragedModel`` with ``get_ema_multi_avg_fn``.
 
-    The first update copies; every other makes ``decay * average + (1 - decay) * value``.
+    The first update copies; every other makes ``decay * average + (1 - decay) * value``. ``Model.fit`` updates it after
+    each step if it is passed as `averaging`.
 
     Parameters
     ----------
@@ -248,6 +254,11 @@ def update_bn(loader: Iterable[Any], net: Any) -> None:
     net
         The network.
 
+    Raises
+    ------
+    ValueError
+        If there is no batch. After this or any other error all buffers of the network are as before.
+
     Examples
     --------
     >>> import numpy as np, nnx
@@ -258,17 +269,34 @@ def update_bn(loader: Iterable[Any], net: Any) -> None:
     >>> with swa.applied():
     ...     nnx.optim.update_bn(loader, net)
     """
+    if not hasattr(net, "modules"):
+        swapped = " The loader comes first: update_bn(loader, net)." if hasattr(loader, "modules") else ""
+        raise TypeError(f"update_bn: expected net to be a network, got {type(net).__name__}; pass a Module.{swapped}")
+    if isinstance(loader, (str, bytes)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+        raise TypeError(
+            f"update_bn: expected loader to be an iterable of batches, got {type(loader).__name__}; pass such as "
+            "nnx.data.DataLoader(dataset, batch_size=64)."
+        )
     layers = {layer: layer.momentum for layer in net.modules() if hasattr(layer, "reset_running_stats")}
     if not layers:
         return
     modes = {module: module.training for module in net.modules()}
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None
-    net.train()
+    before = [(buffer, copied(buffer.value)) for _, buffer in net.named_buffers()]
+    batches = 0
     try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None
+        net.train()
         for batch in loader:
             net(batch[0] if isinstance(batch, (tuple, list)) else batch)
+            batches += 1
+        if not batches:
+            raise ValueError("update_bn: expected at least one batch, got none; pass a loader of the training data.")
+    except BaseException:
+        for buffer, value in before:
+            buffer.value = value
+        raise
     finally:
         for layer, momentum in layers.items():
             layer.momentum = momentum

@@ -227,7 +227,7 @@ def _leaves(label: str, grads: Any) -> list[Any]:
                 "gradients that are in parameters, use clip_grad_norm_ or clip_grad_value_."
             )
     if not leaves:
-        raise ValueError(f"{label}: got no gradients.")
+        raise ValueError(f"{label}: got no gradients; pass what nnx.grad or nnx.value_and_grad returned.")
     return leaves
 
 
@@ -241,9 +241,7 @@ def _check_norm_options(label: str, max_norm: Any, norm_type: Any, error_if_nonf
 
 
 def _check_bound(label: str, name: str, value: Any) -> None:
-    check_range(label, name, value, 0.0)
-    if not value:
-        raise ValueError(f"{label}: expected {name} to be above 0, got {value!r}.")
+    check_range(label, name, value, 0.0, above=True, infinite=True)
 
 
 def _total_norm(label: str, arrays: list[Any], p: float, error_if_nonfinite: bool) -> Any:

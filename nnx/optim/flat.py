@@ -53,9 +53,9 @@ class FlatStorage:
         """Whether its arrays live on the host."""
         return load_backend(self.backend).on_host
 
-    def new_array(self) -> Any:
-        """Return zeros of the storage's layout, e.g. for a state of an optimizer."""
-        return self.xp.zeros(self.size, dtype=self.dtype, device=self.device)
+    def new_array(self, dtype: Any = None) -> Any:
+        """Return zeros of the storage's layout, e.g. for a state of an optimizer, in its dtype or another."""
+        return self.xp.zeros(self.size, dtype=self.dtype if dtype is None else dtype, device=self.device)
 
     def view(self, array: Any, parameter: Parameter, offset: int) -> Any:
         """Return the piece of a flat array that belongs to a parameter, in its shape."""

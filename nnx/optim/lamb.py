@@ -10,7 +10,7 @@ from ..checks import boolean, check_range
 from .norms import norm, trust_ratio
 from .optimizer import Optimizer
 from .parts import Step
-from .rules import check_betas
+from .rules import check_betas, check_eps
 
 
 class LAMB(Optimizer):
@@ -92,13 +92,9 @@ class LAMB(Optimizer):
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
         check_betas("LAMB", options["betas"])
-        check_range("LAMB", "eps", options["eps"], 0.0)
-        if not options["eps"]:
-            raise ValueError("LAMB: expected eps to be above 0, got 0: a zero gradient would give NaN.")
+        check_eps("LAMB", options["eps"])
         check_range("LAMB", "weight_decay", options["weight_decay"], 0.0)
-        check_range("LAMB", "trust_clip", options["trust_clip"], 0.0)
-        if not options["trust_clip"]:
-            raise ValueError("LAMB: expected trust_clip to be above 0, got 0: nothing would move.")
+        check_range("LAMB", "trust_clip", options["trust_clip"], 0.0, above=True, infinite=True)
         for name in ("bias_correction", "adapt", "maximize"):
             boolean("LAMB", name, options[name])
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from numbers import Real
 from typing import Any
 
 from ..autodiff import Array, Parameter
 from ..backend import device, get_backend
-from ..checks import check_range, positive_integer
+from ..checks import check_choice, check_range, is_number, positive_integer
 from ..dtypes import dtype_name
 from ..errors import WeightsError
+from .arguments import describe, plain_options
 from .copies import at_home
 from .line_search import Point, strong_wolfe
 from .optimizer import Optimizer
-from .state import checked_state
+from .state import checked_state, is_count
 
 _CURVATURE = 1e-10  # below it a change of the gradient tells nothing about the curvature, and is not remembered
 _COUNTS = ("n_iter", "func_evals")
@@ -97,7 +98,8 @@ class LBFGS(Optimizer):
         )
         if len(self.groups) > 1:
             raise ValueError(
-                f"LBFGS: expected one group of parameters, got {len(self.groups)}; a step moves all of them together."
+                f"LBFGS: expected one group of parameters, got {len(self.groups)}; a step moves all of them together: "
+                "pass one list."
             )
         self._state = _fresh()
 
@@ -109,10 +111,7 @@ class LBFGS(Optimizer):
         check_range("LBFGS", "tolerance_grad", options["tolerance_grad"], 0.0)
         check_range("LBFGS", "tolerance_change", options["tolerance_change"], 0.0)
         positive_integer("LBFGS", "history_size", options["history_size"])
-        if options["line_search_fn"] not in (None, "strong_wolfe"):
-            raise ValueError(
-                f"LBFGS: expected line_search_fn to be None or 'strong_wolfe', got {options['line_search_fn']!r}."
-            )
+        check_choice("LBFGS", "line_search_fn", options["line_search_fn"], (None, "strong_wolfe"))
 
     def step(self, grads: Any = None) -> Any:
         """Change the parameters by up to `max_iter` iterations.
@@ -134,7 +133,7 @@ class LBFGS(Optimizer):
                 f"{type(closure).__name__}; a step evaluates it many times. Model.fit has none: write the loop by hand."
             )
         self._require_one_kind()
-        options = self.groups[0].options
+        options = self.groups[0].options = plain_options(self.groups[0].options)
         self.check_options(options)
         result, loss, gradient = self._evaluate(closure)
         self._bring_home(gradient)
@@ -231,7 +230,13 @@ class LBFGS(Optimizer):
 
     def _evaluate(self, closure: Callable) -> tuple[Any, float, Any]:
         result = closure()
-        loss = float(result._data if isinstance(result, Array) else result)
+        try:
+            loss = float(result._data if isinstance(result, Array) else result)
+        except (TypeError, ValueError):
+            raise TypeError(
+                "LBFGS.step: expected the closure to return the loss, one number, got "
+                f"{describe(result)}; end it with: return loss."
+            ) from None
         if all(p.raw_grad is None for p in self._parameters()):
             raise ValueError("LBFGS.step: the closure left no gradients; call loss.backward() in it.")
         xp = get_backend(self._parameters()[0].value).xp
@@ -324,9 +329,11 @@ def _checked_numbers(state: Any) -> dict[str, float]:
     if not isinstance(state, Mapping):
         raise WeightsError("LBFGS: expected what state_dict() returned, with steps and parameters.")
     problems = [
-        f"{name}: expected a number, got {state.get(name)!r}" for name in _NUMBERS if not _is_number(state.get(name))
+        f"{name}: expected a finite number, got {state.get(name)!r}"
+        for name in _NUMBERS
+        if not is_number(state.get(name)) or not math.isfinite(state[name])
     ]
-    counts = [name for name in ("history", *_COUNTS) if not _is_number(state.get(name)) or not state[name] >= 0]
+    counts = [name for name in ("history", *_COUNTS) if not is_count(state.get(name))]
     problems += [f"{name}: expected a non-negative integer, got {state.get(name)!r}" for name in counts]
     if problems:
         raise WeightsError(
@@ -334,7 +341,3 @@ def _checked_numbers(state: Any) -> dict[str, float]:
         )
     whole = {name: int(state[name]) for name in ("history", *_COUNTS)}
     return {**whole, **{name: float(state[name]) for name in _NUMBERS}}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

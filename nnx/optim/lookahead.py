@@ -47,9 +47,7 @@ class Lookahead(Optimizer):
             raise TypeError(
                 f"Lookahead: expected an optimizer, such as nnx.optim.SGD(net, lr=0.1), got {type(optimizer).__name__}."
             )
-        check_range("Lookahead", "alpha", alpha, 0.0)
-        if not 0 < alpha <= 1:
-            raise ValueError(f"Lookahead: expected alpha to be above 0 and at most 1, got {alpha!r}.")
+        check_range("Lookahead", "alpha", alpha, 0.0, above=True, high=1.0)
         self.optimizer = optimizer
         self.k = positive_integer("Lookahead", "k", k)
         self.alpha = float(alpha)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..checks import boolean, check_range, non_negative_integer
+from ..checks import boolean, check_choice, check_range, is_number, non_negative_integer
 from .norms import norm
 from .optimizer import Optimizer
 from .parts import Step
+from .rules import check_eps
 
 _ADJUSTMENTS = (None, "original", "match_rms_adamw")
 
@@ -111,19 +112,18 @@ class Muon(Optimizer):
         if (
             not isinstance(coefficients, (tuple, list))
             or len(coefficients) != 3
-            or any(isinstance(c, bool) or not isinstance(c, (int, float)) for c in coefficients)
+            or not all(map(is_number, coefficients))
         ):
-            raise TypeError(f"Muon: expected ns_coefficients to be three numbers, got {coefficients!r}.")
-        check_range("Muon", "eps", options["eps"], 0.0)
-        if not options["eps"]:
-            raise ValueError("Muon: expected eps to be above 0, got 0: a zero gradient would give NaN.")
-        if non_negative_integer("Muon", "ns_steps", options["ns_steps"]) >= 100:
-            raise ValueError(f"Muon: expected ns_steps to be less than 100, got {options['ns_steps']}.")
-        if options["adjust_lr_fn"] not in _ADJUSTMENTS:
-            raise ValueError(
-                "Muon: expected adjust_lr_fn to be None, 'original' or 'match_rms_adamw', got "
-                f"{options['adjust_lr_fn']!r}."
+            raise TypeError(
+                f"Muon: expected ns_coefficients to be three numbers, got {coefficients!r}; pass such as (3.4445, "
+                "-4.7750, 2.0315)."
             )
+        if not all(map(math.isfinite, coefficients)):
+            raise ValueError(f"Muon: expected ns_coefficients to be finite, got {coefficients!r}; pass finite numbers.")
+        check_eps("Muon", options["eps"])
+        if non_negative_integer("Muon", "ns_steps", options["ns_steps"]) >= 100:
+            raise ValueError(f"Muon: expected ns_steps to be less than 100, got {options['ns_steps']}; 5 will do.")
+        check_choice("Muon", "adjust_lr_fn", options["adjust_lr_fn"], _ADJUSTMENTS)
 
     def update(self, xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
         options, lr, _, _ = step

@@ -13,12 +13,17 @@ from typing import Any
 from ..autodiff import Array
 from ..dtypes import is_complex
 from ..errors import DTypeError
-from .arguments import check_group_options, check_lr, gradients_by_name, grouped, plain_options
+from .arguments import check_group_options, check_lr, checked_rate, gradients_by_name, grouped, plain_options
 from .copies import at_home
 from .parts import FlatPart, Group, Step, TensorPart, parts_of
 from .state import checked_state
 
 _FLUSH_EVERY = 50  # steps
+_ELSEWHERE = {  # what PyTorch's have under other names
+    "param_groups": "groups, e.g. optimizer.groups[0].options['lr'], or optimizer.lr for all",
+    "add_param_group": "groups from the start: make the optimizer anew with a dict per group",
+    "state": "state_dict()",
+}
 
 
 class Optimizer:
@@ -30,7 +35,7 @@ class Optimizer:
         A module; an iterable of parameters, or of pairs (name, parameter); or an iterable of dicts, one per group, with
         the key ``"params"`` and options that differ from the defaults.
     **options
-        The defaults of the options, by the subclass.
+        The defaults of the options, by the subclass; ``lr`` must be among them.
 
     Notes
     -----
@@ -39,7 +44,32 @@ class Optimizer:
     first. The rule may use augmented assignment (``p -= ...``), which changes flat arrays in place, but must not write
     to ``g``. A rule that looks at a tensor as a whole sets ``elementwise = False``. A rule that remembers numbers,
     which are the same for a whole tensor, gives `number_names` and `next_numbers`. A rule that is faster on a multiple
-    of a state, such as a sum instead of a mean, keeps it divided by its `state_scales`.
+    of a state, such as a sum instead of a mean, keeps it divided by its `state_scales`. Options of one's own are
+    checked in `check_options`. Parameters in float16 come to the rule as float32, and their states are so.
+
+    Examples
+    --------
+    Gradient descent that looks at the signs of a running mean:
+
+    >>> import numpy as np, nnx
+    >>> class SignSGD(nnx.optim.Optimizer):
+    ...     state_names = ("mean",)
+    ...
+    ...     def __init__(self, parameters, lr=1e-3, momentum=0.9):
+    ...         super().__init__(parameters, lr=lr, momentum=momentum)
+    ...
+    ...     def update(self, xp, p, g, state, step):
+    ...         (mean,) = state
+    ...         mean = step.options["momentum"] * mean + g
+    ...         return p - step.lr * xp.sign(mean), [mean]
+    >>> p = nnx.Parameter(np.asarray([1.0, 2.0]))
+    >>> optimizer = SignSGD([p], lr=0.5)
+    >>> for gradient in ([1.0, -3.0], [-0.1, -1.0]):
+    ...     optimizer.step([np.asarray(gradient)])
+    >>> p.value
+    array([0., 3.])
+    >>> optimizer.state_dict()["parameters"]["0"]["mean"]
+    array([ 0.8, -3.7])
     """
 
     elementwise = True
@@ -49,6 +79,11 @@ class Optimizer:
 
     def __init__(self, parameters: Any, **options: Any) -> None:
         options = plain_options(options)
+        if "lr" not in options:
+            raise TypeError(
+                f"{type(self).__name__}: expected the option lr, got {', '.join(options) or 'none'}; an optimizer of "
+                "one's own calls super().__init__(parameters, lr=lr, ...)."
+            )
         self.defaults = options
         found = grouped(parameters, type(self).__name__)
         check_group_options(type(self).__name__, found, options)
@@ -144,7 +179,7 @@ class Optimizer:
 
     def _lr(self, group: Group) -> float:
         lr = group.options["lr"]
-        return float(lr(self.steps)) if callable(lr) else lr
+        return checked_rate(type(self).__name__, lr, self.steps, lr(self.steps)) if callable(lr) else lr
 
     def _take(self, grads: Any) -> None:
         named = {n: p for group in self.groups for n, p in zip(group.names, group.parameters, strict=True)}
@@ -195,6 +230,11 @@ class Optimizer:
                         arrays[k] *= old / new
         group.scales = scales
 
+    def __getattr__(self, name: str) -> Any:
+        if name in _ELSEWHERE:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {_ELSEWHERE[name]}.")
+        return object.__getattribute__(self, name)  # raises what a property raised, or that there is no such thing
+
     # ---- state
 
     def _ready(self) -> list[FlatPart | TensorPart]:
@@ -203,8 +243,8 @@ class Optimizer:
             self._lay_out()
         for group in self.groups:
             if group.options != group.seen:
-                self.check_options(group.options)
                 group.options = plain_options(group.options)
+                self.check_options(group.options)
                 self._rescale(group)
                 group.seen = dict(group.options)
         return self._parts or []

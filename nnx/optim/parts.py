@@ -47,7 +47,8 @@ class FlatPart:
         self.group = group
         self.names = names
         self.storage = storage
-        self.state = [storage.new_array() for _ in range(states)]
+        self.rule_dtype = _rule_dtype(storage.dtype, storage.xp)
+        self.state = [storage.new_array(self.rule_dtype) for _ in range(states)]
         self.everything = storage.pieces([True] * len(names), self.state)
         # which parameters have a gradient is asked at every step: through properties it would take several times longer
         self.slots = [p._slot for p in storage.parameters]
@@ -59,6 +60,7 @@ class FlatPart:
     def run(self, rule: Rule, touched: Sequence[bool], step: Step) -> None:
         """Change the touched parameters, a cache-sized block at a time."""
         xp = self.storage.xp
+        rule = rule if self.rule_dtype == self.storage.dtype else _widened(rule, self.rule_dtype)
         for p, g, state in self.everything if all(touched) else self.storage.pieces(touched, self.state):
             new_p, new_state = rule(xp, p, g, state, step)
             if new_p is not p:
@@ -80,7 +82,7 @@ class FlatPart:
             array[...] = n
 
     def flush(self) -> None:
-        tiny = _FLUSH.get(dtype_name(self.storage.dtype))
+        tiny = _FLUSH.get(dtype_name(self.rule_dtype))
         if tiny is not None and self.storage.on_host:
             for _, _, state in self.everything:
                 for array in state:
@@ -98,7 +100,9 @@ class TensorPart:
         self.names = list(named)
         self.parameters = list(named.values())
         self.slots = [p._slot for p in self.parameters]
-        self.state = [[_zeros(p.value, shape) for shape in shapes(p.shape)] for p in self.parameters]
+        self.rule_dtypes = [_rule_dtype(p.dtype, get_backend(p.value).xp) for p in self.parameters]
+        kinds = zip(self.parameters, self.rule_dtypes, strict=True)
+        self.state = [[_zeros(p.value, shape, dtype) for shape in shapes(p.shape)] for p, dtype in kinds]
         self.marker = Alone(self.parameters)
 
     @property
@@ -112,7 +116,9 @@ class TensorPart:
                 continue
             value, backend = parameter.value, get_backend(parameter.value)
             p = value if backend.writable else backend.xp.asarray(value, copy=True)
-            new, state = rule(backend.xp, p, parameter.raw_grad, self.state[k], step)
+            wide = self.rule_dtypes[k]
+            run = rule if wide == value.dtype else _widened(rule, wide)
+            new, state = run(backend.xp, p, parameter.raw_grad, self.state[k], step)
             self.state[k] = list(state)
             if new is value:
                 parameter.changed()
@@ -127,7 +133,7 @@ class TensorPart:
         self.state[self.names.index(name)] = [get_backend(n).xp.asarray(n, copy=True) for n in new]
 
     def flush(self) -> None:
-        tiny = {n: _FLUSH.get(dtype_name(p.dtype)) for n, p in zip(self.names, self.parameters, strict=True)}
+        tiny = {n: _FLUSH.get(dtype_name(d)) for n, d in zip(self.names, self.rule_dtypes, strict=True)}
         on_host = [get_backend(p.value).on_host for p in self.parameters]
         self.state = [
             [(a + tiny[name]) - tiny[name] for a in arrays] if host and tiny[name] else arrays
@@ -135,8 +141,24 @@ class TensorPart:
         ]
 
 
-def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
-    return get_backend(like).xp.zeros(shape, dtype=like.dtype, device=like.device)
+def _zeros(like: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    return get_backend(like).xp.zeros(shape, dtype=dtype, device=like.device)
+
+
+def _rule_dtype(dtype: Any, xp: Any) -> Any:
+    """The dtype that rules compute in, and states have. Float16 ends at 65504: squares of gradients, and states that
+    are sums instead of means, would soon be more than that, and an eps of 1e-8 would be 0."""
+    return xp.float32 if dtype_name(dtype) == "float16" else dtype
+
+
+def _widened(rule: Rule, dtype: Any) -> Rule:
+    """Return a rule over parameters and gradients of a narrow dtype that computes in a wider one."""
+
+    def widened(xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
+        new, state = rule(xp, xp.astype(p, dtype), xp.astype(g, dtype), state, step)
+        return xp.astype(new, p.dtype), state
+
+    return widened
 
 
 def parts_of(

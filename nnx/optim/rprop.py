@@ -69,7 +69,7 @@ class Rprop(Optimizer):
         for name in ("etas", "step_sizes"):
             check_pair(label, name, options[name])
             for k, value in enumerate(options[name]):
-                check_range(label, f"{name}[{k}]", value, 0.0)
+                check_range(label, f"{name}[{k}]", value, 0.0, infinite=name == "step_sizes" and k == 1)
         shrink, grow = options["etas"]
         if not 0 < shrink < 1 < grow:
             raise ValueError(

@@ -30,7 +30,7 @@ def with_decay(p: Any, g: Any, step: Step, decoupled: bool = False) -> tuple[Any
 def check_pair(label: str, name: str, value: Any) -> None:
     """Raise unless `value` has two items."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise TypeError(f"{label}: expected {name} to be a pair of numbers, got {value!r}.")
+        raise TypeError(f"{label}: expected {name} to be a pair of numbers, got {value!r}; pass {name}=(..., ...).")
 
 
 def check_betas(label: str, betas: Any) -> None:
@@ -42,9 +42,7 @@ def check_betas(label: str, betas: Any) -> None:
 
 def check_eps(label: str, eps: Any) -> None:
     """Raise unless `eps` is above 0."""
-    check_range(label, "eps", eps, 0.0)
-    if not eps:
-        raise ValueError(f"{label}: expected eps to be above 0, got {eps!r}: a zero gradient would give NaN.")
+    check_range(label, "eps", eps, 0.0, above=True, fix="a zero gradient would give NaN; pass such as eps=1e-8")
 
 
 def check_decay(label: str, options: Mapping[str, Any]) -> None:

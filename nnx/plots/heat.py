@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import to_numpy
+from ..checks import number
 from ..errors import ShapeError
-from ..functional.checks import check_fraction
 from .figure import figure_class
 
 
@@ -64,7 +64,7 @@ def heat_map(image: Any, heat: Any, path: str | Path | None = None, *, alpha: fl
             f"heat_map: expected an image (H, W), (H, W, 1) or (H, W, 3) and a heat map (h, w), got {picture.shape} "
             f"and {values.shape}. Of a batch take one, e.g. images[0] and heat[0]."
         )
-    check_fraction("heat_map", "alpha", alpha)
+    number("heat_map", "alpha", alpha, 0.0, 1.0)
     figure = figure_class()
     if axes is None:
         axes = figure(figsize=(4.8, 4.0), layout="compressed").add_subplot()

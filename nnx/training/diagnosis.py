@@ -85,7 +85,7 @@ def _bad_layer(net: Module, x: Any, y: Any) -> str:
         return f"{found[0]} {_TAME}"
     return (
         f"In evaluation mode all layers give finite outputs for this batch{_range(outputs)}: look at the loss and at "
-        f"the targets{_label_range(y)}. {_TAME}"
+        f"the targets{_label_range(y)}. {_left_out(y)}{_TAME}"
     )
 
 
@@ -94,6 +94,19 @@ def _range(outputs: Any) -> str:
         return ""
     xp = namespace(outputs)
     return f", from {float(xp.min(outputs)):.3g} to {float(xp.max(outputs)):.3g} in shape {tuple(outputs.shape)}"
+
+
+def _left_out(y: Any) -> str:
+    """Name a possibility that only the loss knows of: class indices that are all one class, and that does not count."""
+    if not _label_range(y):
+        return ""
+    xp = namespace(y)
+    if int(xp.min(y)) != int(xp.max(y)):
+        return ""
+    return (
+        f"All targets of the batch are {int(xp.min(y))}: if the loss leaves these out (ignore_index, or a weight of "
+        "0), its mean is of nothing, which is NaN; drop such samples or enlarge the batches. "
+    )
 
 
 def _label_range(y: Any) -> str:

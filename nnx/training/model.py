@@ -114,6 +114,7 @@ class Model:
         shuffle: bool = True,
         accumulate: int = 1,
         clip_norm: float | None = None,
+        averaging: optim.EMA | optim.SWA | None = None,
         verbose: int = 1,
     ) -> History:
         """Train, and return what happened.
@@ -139,11 +140,16 @@ class Model:
         shuffle
             Whether to draw a new order for every epoch. A `DataLoader` has its own.
         accumulate
-            How many batches make a step of the optimizer, with the mean gradient over all their samples: that of one
-            large batch, in the memory of a small one. The last step of an epoch takes the batches that are left.
+            How many batches make a step of the optimizer, which takes the mean of their gradients, batches counted by
+            samples. For a loss that is a mean over samples it is the gradient of one large batch, in the memory of a
+            small one; not so with class weights or `ignore_index`, where a loss divides by the weight of its batch. The
+            last step of an epoch takes the batches that are left.
         clip_norm
             Scale the gradients of a step so that their norm, all taken together, is at most this (see
             `nnx.optim.clip_grad_norm_`); None for no bound.
+        averaging
+            An `nnx.optim.EMA` or `nnx.optim.SWA` of the network to update after each step of the optimizer. Losses and
+            metrics are those of the network itself; evaluate the average in ``with averaging.applied():``.
         verbose
             1 prints a line per epoch, with a progress bar in a terminal or notebook; 0 is silent.
 
@@ -168,7 +174,7 @@ class Model:
             raise ValueError("Model.fit: the network has no trainable parameters; call net.unfreeze() if it is frozen.")
         optimizer = self.optimizer = optim.Adam(self.net) if self.optimizer is None else self.optimizer
         check_optimizer("Model.fit", optimizer, self.net)
-        updates = Updates(self.net, optimizer, accumulate, clip_norm)
+        updates = Updates(self.net, optimizer, accumulate, clip_norm, averaging)
         self.history = self._new_history()
         progress = Progress(verbose, epochs)
         for epoch in range(1, epochs + 1):

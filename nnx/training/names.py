@@ -100,6 +100,20 @@ def check_optimizer(where: str, optimizer: Any, net: Module) -> None:
     )
 
 
+def check_averaging(where: str, averaging: Any, net: Module) -> None:
+    """Raise unless an average is one of the network's parameters."""
+    if not isinstance(averaging, (optim.EMA, optim.SWA)):
+        raise TypeError(
+            f"{where}: expected averaging to be an nnx.optim.EMA or nnx.optim.SWA, got {type(averaging).__name__}; "
+            "pass such as ema = nnx.optim.EMA(model.net)."
+        )
+    if not set(averaging.parameters) & set(net.parameters()):
+        raise ValueError(
+            f"{where}: averaging has no parameter of the network, as if it had been made for another one; make it "
+            f"anew: nnx.optim.{type(averaging).__name__}(model.net)."
+        )
+
+
 def _lookup(kind: str, name: str, table: dict[str, Callable], alternative: str) -> Callable:
     if name not in table:
         known = ", ".join(map(repr, table))

@@ -1,4 +1,4 @@
-"""From the losses of batches to steps of the optimizer: accumulation, clipping, constraints."""
+"""From the losses of batches to steps of the optimizer: accumulation, clipping, constraints, averaging."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 from ..checks import check_range, positive_integer
 from ..layers import Module
+from ..optim import EMA, SWA
 from ..optim.clipping import clip_gradients, scale_gradients
+from .names import check_averaging
 
 
 class Updates:
@@ -24,14 +26,24 @@ class Updates:
         How many batches make a step.
     clip_norm
         The largest norm of the gradients of a step, or None.
+    averaging
+        What takes the parameters after each step into an average, or None.
     """
 
-    def __init__(self, net: Module, optimizer: Any, accumulate: int = 1, clip_norm: float | None = None) -> None:
+    def __init__(
+        self,
+        net: Module,
+        optimizer: Any,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        averaging: EMA | SWA | None = None,
+    ) -> None:
         self.accumulate = positive_integer("Model.fit", "accumulate", accumulate)
         if clip_norm is not None:
-            check_range("Model.fit", "clip_norm", clip_norm, 0.0)
-            if not clip_norm:
-                raise ValueError("Model.fit: expected clip_norm to be above 0, or None for no bound, got 0.")
+            check_range("Model.fit", "clip_norm", clip_norm, 0.0, above=True, fix="pass None for no bound")
+        if averaging is not None:
+            check_averaging("Model.fit", averaging, net)
+        self._averaging = averaging
         self._clip_norm = clip_norm
         self._net = net
         self._optimizer = optimizer
@@ -62,6 +74,8 @@ class Updates:
         self._optimizer.step()
         if self._constrained:
             self._net.apply_constraints()
+        if self._averaging is not None:
+            self._averaging.update()
         self.drop()
 
     def drop(self) -> None:

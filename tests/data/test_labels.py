@@ -55,6 +55,7 @@ def test_the_weighted_loss_counts_every_class_alike(xp_backend):
         (np.asarray([], dtype=int), {}, ValueError, "expected at least one label, got none"),
         (np.asarray([0.0, 1.0]), {}, DTypeError, "expected integer class indices, got dtype float64"),
         (np.asarray([True]), {}, DTypeError, "expected integer class indices, got dtype bool"),
+        (None, {}, TypeError, "^class_weights: expected labels to be an array, got None; pass one"),
         ([0, 1], {}, TypeError, r"expected labels to be an array, got list; use nnx.asarray\(labels\)"),
         (np.asarray([0, 1]), {"class_weight": "even"}, ValueError, "expected class_weight='balanced', got 'even'"),
     ],

@@ -44,7 +44,7 @@ def test_a_seed_gives_the_same_points_and_another_one_others():
     [
         ({"samples_per_class": 0}, ValueError, "spiral: expected samples_per_class to be a positive integer, got 0"),
         ({"classes": 2.0}, TypeError, "spiral: expected classes to be a positive integer, got 2.0"),
-        ({"noise": -0.1}, ValueError, "spiral: expected noise to be at least 0, got -0.1"),
+        ({"noise": -0.1}, ValueError, "spiral: expected noise to be a number of at least 0, got -0.1"),
         ({"seed": -1}, ValueError, "spiral: expected seed to be a non-negative integer, got -1"),
     ],
 )

@@ -85,3 +85,13 @@ def test_gelu_has_two_kinds() -> None:
         nnx.GELU("sigmoid")
     with pytest.raises(TypeError, match="list"):
         functional.relu([1.0])
+
+
+def test_relu_takes_integers_but_no_complex_numbers() -> None:
+    np.testing.assert_array_equal(nnx.functional.relu(np.asarray([-1, 2])), [0, 2])
+    for mode in ("off", "auto"):
+        with (
+            nnx.use_kernels(mode),
+            pytest.raises(DTypeError, match=r"^relu: expected a real array, got dtype complex128"),
+        ):
+            nnx.functional.relu(np.asarray([1.0 + 1.0j]))

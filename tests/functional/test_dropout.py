@@ -106,7 +106,7 @@ def test_a_probability_of_numpy_does_not_promote(xp_backend: Any) -> None:
 
 @pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
 def test_p_is_a_probability(p: float) -> None:
-    with pytest.raises(ValueError, match="dropout: expected a probability p from 0 to 1, got"):
+    with pytest.raises(ValueError, match="dropout: expected p to be a number from 0 to 1, got"):
         dropout(np.ones(2), p)
-    with pytest.raises(ValueError, match="Dropout: expected a probability p from 0 to 1, got"):
+    with pytest.raises(ValueError, match="Dropout: expected p to be a number from 0 to 1, got"):
         nnx.Dropout(p)

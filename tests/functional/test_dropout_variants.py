@@ -215,15 +215,15 @@ def test_an_empty_batch(xp_backend: Any, name: str, layer: str, argument: str, s
 
 WRONG = [
     *(
-        (row, value, error, f"expected a probability p from 0 to 1, got {value!r}.")
+        (row, value, error, f"expected p to be a number from 0 to 1, got {value!r}; pass one in that range.")
         for row in PROBABILITIES
         for value, error in ((-0.1, ValueError), (1.5, ValueError), (float("nan"), ValueError), ("a", TypeError))
     ),
-    (ALL[-2], 1.0, ValueError, "expected rate to be from 0 to below 1, got 1.0."),
-    (ALL[-2], -0.1, ValueError, "expected rate to be from 0 to below 1, got -0.1."),
-    (ALL[-2], None, TypeError, "expected rate to be from 0 to below 1, got None."),
-    (ALL[-1], -0.1, ValueError, "expected stddev to be at least 0, got -0.1."),
-    (ALL[-1], "a", TypeError, "expected stddev to be at least 0, got 'a'."),
+    (ALL[-2], 1.0, ValueError, "expected rate to be a number from 0 to below 1, got 1.0; pass one in that range."),
+    (ALL[-2], -0.1, ValueError, "expected rate to be a number from 0 to below 1, got -0.1; pass one in that range."),
+    (ALL[-2], None, TypeError, "expected rate to be a number from 0 to below 1, got None; pass one in that range."),
+    (ALL[-1], -0.1, ValueError, "expected stddev to be a number of at least 0, got -0.1; pass one in that range."),
+    (ALL[-1], "a", TypeError, "expected stddev to be a number of at least 0, got 'a'; pass one in that range."),
 ]
 
 

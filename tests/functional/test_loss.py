@@ -183,7 +183,13 @@ REFUSED = [
         "expected target of dtype float32, .* got float64. Cast it, e.g. xp",
     ),
     (((2, 3), "f8"), ((2,), "i8"), {"reduction": "avg"}, ValueError, "'none', 'mean' or 'sum', got 'avg'"),
-    (((2, 3), "f8"), ((2,), "i8"), {"label_smoothing": 1.5}, ValueError, "label_smoothing from 0 to 1, got 1.5"),
+    (
+        ((2, 3), "f8"),
+        ((2,), "i8"),
+        {"label_smoothing": 1.5},
+        ValueError,
+        "label_smoothing to be a number from 0 to 1, got 1.5",
+    ),
 ]
 
 

@@ -106,9 +106,9 @@ CASES: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: F.lp_pool2d(IMAGE, float("inf"), 2),
         ValueError,
-        "lp_pool2d: expected norm_type above 0 and finite, got inf; infinity is max pooling.",
+        "lp_pool2d: expected norm_type to be a finite number above 0, got inf; infinity is max pooling.",
     ),
-    (lambda: F.lp_pool2d(IMAGE, "2", 2), TypeError, "lp_pool2d: expected a number norm_type, got '2'"),
+    (lambda: F.lp_pool2d(IMAGE, "2", 2), TypeError, "lp_pool2d: expected norm_type to be a number above 0, got '2'"),
     (
         lambda: F.adaptive_avg_pool2d(IMAGE, (2, 2, 2)),
         ValueError,
@@ -147,7 +147,7 @@ CASES: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: F.fractional_max_pool2d(IMAGE, 2, output_ratio=1.5),
         ValueError,
-        "fractional_max_pool2d: expected an output_ratio from 0 to 1, got 1.5.",
+        "fractional_max_pool2d: expected output_ratio to be a number from 0 to 1, got 1.5; pass one in that range.",
     ),
     (
         lambda: F.fractional_max_pool2d(IMAGE, 2, output_ratio=(0.5,)),
@@ -224,7 +224,7 @@ CASES: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: F.interpolate(IMAGE, scale_factor=-1),
         ValueError,
-        "interpolate: expected scale_factor above 0 and finite, got -1.",
+        "interpolate: expected scale_factor to be a number above 0, got -1; pass one in that range.",
     ),
     (
         lambda: F.interpolate(IMAGE, scale_factor=0.1),

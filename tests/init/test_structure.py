@@ -169,20 +169,20 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     (lambda: init.normal((2,), std=-1.0), ValueError, "normal: expected std to be a number of at least 0, got -1.0"),
     (
         lambda: init.normal((2,), mean="0"),
-        ValueError,
+        TypeError,
         "normal: expected mean to be a finite number, got '0'; pass a float.",
     ),
     (
         lambda: init.trunc_normal((2,), std=0),
         ValueError,
-        "trunc_normal: expected std to be above 0, got 0; use constant",
+        "trunc_normal: expected std to be a number above 0, got 0; use constant",
     ),
     (
         lambda: init.trunc_normal((2,), a=2.0, b=2.0),
         ValueError,
         "trunc_normal: expected a to be below b, got a=2.0, b=2.0",
     ),
-    (lambda: init.constant((2,), None), ValueError, "constant: expected val to be a finite number, got None"),
+    (lambda: init.constant((2,), None), TypeError, "constant: expected val to be a finite number, got None"),
     (
         lambda: init.kaiming_normal((3,)),
         ShapeError,
@@ -200,13 +200,26 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         ValueError,
         "kaiming_uniform: expected mode to be one of 'fan_in', 'fan_out', got 'fan_avg'.",
     ),
-    (lambda: init.kaiming_uniform((3, 4), a=float("nan")), ValueError, "kaiming_uniform: expected a to be a number"),
+    (
+        lambda: init.kaiming_uniform((3, 4), a=float("nan")),
+        ValueError,
+        "kaiming_uniform: expected a to be a finite number",
+    ),
     (
         lambda: init.kaiming_normal((3, 4), nonlinearity="gelu"),
         ValueError,
         "expected nonlinearity to be one of 'linear', 'co",
     ),
-    (lambda: init.calculate_gain("leaky_relu", True), ValueError, "calculate_gain: expected param to be a number"),
+    (
+        lambda: init.calculate_gain("leaky_relu", True),
+        TypeError,
+        "calculate_gain: expected param to be a finite number",
+    ),
+    (
+        lambda: init.calculate_gain("leaky_relu", "x"),
+        TypeError,
+        "calculate_gain: expected param to be a finite number, got 'x'; pass a float.",
+    ),
     (lambda: init.calculate_gain("swish"), ValueError, "calculate_gain: expected nonlinearity to be one of 'linear'"),
     (lambda: init.variance_scaling((3, 4), scale=-1), ValueError, "variance_scaling: expected scale to be a number"),
     (
@@ -247,8 +260,8 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         ShapeError,
         "delta_orthogonal: expected at least as many outputs as inputs, got 4 and 5 in (4, 3, 5); use orthogonal.",
     ),
-    (lambda: init.fixup((4, 4), 0), ValueError, "fixup: expected num_branches to be an integer of at least 1, got 0"),
-    (lambda: init.fixup((4, 4), 3, 1), ValueError, "got 1; a branch of one layer gets zeros."),
+    (lambda: init.fixup((4, 4), 0), ValueError, "fixup: expected num_branches to be a positive integer, got 0"),
+    (lambda: init.fixup((4, 4), 3, 1), ValueError, "layers_per_branch to be an integer of at least 2, got 1."),
     (lambda: init.fixup((4,), 3), ShapeError, "fixup: expected a shape (out, in)"),
 ]
 

@@ -242,7 +242,7 @@ def test_wrong_layers_and_inputs() -> None:
         saliency(net, IMAGES.astype("int64"), 1)
     with pytest.raises(TypeError, match="saliency: expected x to be an array, got list"):
         saliency(net, [1.0], 1)
-    with pytest.raises(ValueError, match="smooth_grad: expected noise to be at least 0, got -1"):
+    with pytest.raises(ValueError, match="smooth_grad: expected noise to be a number of at least 0, got -1"):
         smooth_grad(net, IMAGES, 1, noise=-1)
     with pytest.raises(ValueError, match="occlusion: expected size to be a positive integer, got 0"):
         occlusion(net, IMAGES, 1, size=0)

@@ -99,8 +99,16 @@ def test_linear_names_itself_and_the_fix(xp_backend: Any, recording: bool) -> No
             TypeError,
             "ModuleList: expected an integer as index to assign to, got slice(0, 1, None).",
         ),
-        (lambda: nnx.Dropout("a"), TypeError, "Dropout: expected a probability p from 0 to 1, got 'a'."),
-        (lambda: nnx.Dropout(1.5), ValueError, "Dropout: expected a probability p from 0 to 1, got 1.5."),
+        (
+            lambda: nnx.Dropout("a"),
+            TypeError,
+            "Dropout: expected p to be a number from 0 to 1, got 'a'; pass one in that range.",
+        ),
+        (
+            lambda: nnx.Dropout(1.5),
+            ValueError,
+            "Dropout: expected p to be a number from 0 to 1, got 1.5; pass one in that range.",
+        ),
         (lambda: nnx.Flatten("a"), TypeError, "Flatten: expected start_dim to be an integer, got 'a'."),
         (lambda: nnx.Flatten(1, 2.0), TypeError, "Flatten: expected end_dim to be an integer, got 2.0."),
         (lambda: nnx.Flatten()([1]), TypeError, "Flatten: expected input to be an array, got list; use nnx.asarray("),

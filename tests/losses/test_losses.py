@@ -42,7 +42,7 @@ def test_mse_loss(xp_backend: Any) -> None:
 def test_arguments_are_checked_when_the_loss_is_made() -> None:
     with pytest.raises(ValueError, match="CrossEntropyLoss: expected reduction='none', 'mean' or 'sum', got 'avg'"):
         nnx.CrossEntropyLoss(reduction="avg")
-    with pytest.raises(ValueError, match="CrossEntropyLoss: expected label_smoothing from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match="CrossEntropyLoss: expected label_smoothing to be a number from 0 to 1"):
         nnx.CrossEntropyLoss(label_smoothing=2)
     with pytest.raises(ValueError, match="MSELoss: expected reduction="):
         nnx.MSELoss("")
@@ -55,7 +55,7 @@ def test_wrong_kinds_of_arguments(xp_backend: Any) -> None:
         nnx.CrossEntropyLoss()(x, [0, 1, 2, 1])
     with pytest.raises(TypeError, match=r"^mse_loss: expected target to be an array, got list; use nnx\.asarray"):
         nnx.MSELoss()(x, [1, 2])
-    with pytest.raises(TypeError, match="CrossEntropyLoss: expected label_smoothing from 0 to 1, got 'a'"):
+    with pytest.raises(TypeError, match="CrossEntropyLoss: expected label_smoothing to be a number from 0 to 1"):
         nnx.CrossEntropyLoss(label_smoothing="a")
     with pytest.raises(TypeError, match=r"CrossEntropyLoss: expected ignore_index to be an integer, got 0\.5"):
         nnx.CrossEntropyLoss(ignore_index=0.5)

@@ -55,6 +55,14 @@ class Entry:
         drawn = random.Random(self.name).sample(allowed, min(COMBINATIONS, len(allowed)))
         return [options for options in [first, *singles, *drawn] if self.valid(options)]
 
+    refuses_groups: bool = False
+    """Whether all its parameters have to be in one group."""
+    by_closure: bool = False
+    """Whether a step needs a closure."""
+
+    def step(self, optimizer: Any, gradient: Any) -> None:
+        optimizer.step((lambda: 0.0) if self.by_closure else [gradient])
+
 
 FLAG = (False, True)
 ENTRIES = [
@@ -238,3 +246,35 @@ ENTRIES = [
         reference=LarsReference,
     ),
 ]
+OWN_TESTS = [  # of what they compute: `test_per_tensor` and `test_lbfgs`; here are the arguments that both refuse alike
+    Entry(
+        "Muon",
+        {
+            "lr": (0.05, 1e-3),
+            "weight_decay": (0.1, 0.0),
+            "momentum": (0.95, 0.0),
+            "nesterov": FLAG[::-1],
+            "ns_coefficients": ((3.4445, -4.7750, 2.0315),),
+            "eps": (1e-7,),
+            "ns_steps": (5,),
+            "adjust_lr_fn": (None,),
+        },
+        checked_elsewhere=frozenset({"ns_coefficients", "ns_steps", "adjust_lr_fn"}),
+    ),
+    Entry(
+        "LBFGS",
+        {
+            "lr": (1.0,),
+            "max_iter": (20,),
+            "max_eval": (None,),
+            "tolerance_grad": (1e-7,),
+            "tolerance_change": (1e-9,),
+            "history_size": (100,),
+            "line_search_fn": (None,),
+        },
+        checked_elsewhere=frozenset({"max_iter", "max_eval", "history_size", "line_search_fn"}),
+        refuses_groups=True,
+        by_closure=True,
+    ),
+]
+WRAPPERS = {"Lookahead"}  # whose arguments are another optimizer: `test_lookahead`

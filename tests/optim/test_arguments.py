@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import nnx
 from nnx.errors import DTypeError, MixedBackendsError, ShapeError
-from tests.optim.optimizer_table import ENTRIES, Entry
+from tests.optim.optimizer_table import ENTRIES, OWN_TESTS, WRAPPERS, Entry
 
 # ------------------------------------------------------------------ names
 
@@ -61,46 +62,106 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         ValueError,
         "SGD: two parameters are named 'a'; pass pairs of distinct names.",
     ),
-    (lambda: nnx.optim.SGD([P], lr=-1.0), ValueError, "SGD: expected lr to be at least 0, got -1.0."),
-    (lambda: nnx.optim.SGD([P], lr=float("nan")), ValueError, "SGD: expected lr to be at least 0, got nan."),
-    (lambda: nnx.optim.SGD([P], lr=True), TypeError, "SGD: expected lr to be at least 0, got True."),
-    (lambda: nnx.optim.SGD([P], dampening="x"), TypeError, "SGD: expected dampening to be at least 0, got 'x'."),
-    (lambda: nnx.optim.SGD([P], dampening=-1), ValueError, "SGD: expected dampening to be at least 0, got -1."),
+    (
+        lambda: nnx.optim.SGD([P], lr=-1.0),
+        ValueError,
+        "SGD: expected lr to be a number of at least 0, got -1.0; pass such as lr=0.1, or a schedule.",
+    ),
+    (
+        lambda: nnx.optim.SGD([P], lr=float("nan")),
+        ValueError,
+        "SGD: expected lr to be a number of at least 0, got nan; pass such as lr=0.1, or a schedule.",
+    ),
+    (
+        lambda: nnx.optim.SGD([P], lr=True),
+        TypeError,
+        "SGD: expected lr to be a number of at least 0, got True; pass such as lr=0.1, or a schedule.",
+    ),
+    (
+        lambda: nnx.optim.SGD([P], dampening="x"),
+        TypeError,
+        "SGD: expected dampening to be a number of at least 0, got 'x'; pass one in that range.",
+    ),
+    (
+        lambda: nnx.optim.SGD([P], dampening=-1),
+        ValueError,
+        "SGD: expected dampening to be a number of at least 0, got -1; pass one in that range.",
+    ),
     (lambda: nnx.optim.SGD([P], nesterov="x"), TypeError, "SGD: expected nesterov to be True or False, got 'x'."),
     (lambda: nnx.optim.SGD([P], maximize=1), TypeError, "SGD: expected maximize to be True or False, got 1."),
     (lambda: nnx.optim.AdamW([P], amsgrad="no"), TypeError, "AdamW: expected amsgrad to be True or False, got 'no'."),
     (lambda: nnx.optim.Adam([P], maximize="x"), TypeError, "Adam: expected maximize to be True or False, got 'x'."),
-    (lambda: nnx.optim.Adam([P], lr="fast"), TypeError, "Adam: expected lr to be at least 0, got 'fast'."),
-    (lambda: nnx.optim.SGD([P], momentum=1.0), ValueError, "SGD: expected momentum to be from 0 to below 1, got 1.0."),
+    (
+        lambda: nnx.optim.Adam([P], lr="fast"),
+        TypeError,
+        "Adam: expected lr to be a number of at least 0, got 'fast'; pass such as lr=0.1, or a schedule.",
+    ),
+    (
+        lambda: nnx.optim.SGD([P], momentum=1.0),
+        ValueError,
+        "SGD: expected momentum to be a number from 0 to below 1, got 1.0; pass one in that range.",
+    ),
     (lambda: nnx.optim.SGD([P], nesterov=True), ValueError, "nesterov=True needs a momentum above 0 and dampening=0."),
-    (lambda: nnx.optim.SGD([P], weight_decay=-1), ValueError, "SGD: expected weight_decay to be at least 0, got -1."),
+    (
+        lambda: nnx.optim.SGD([P], weight_decay=-1),
+        ValueError,
+        "SGD: expected weight_decay to be a number of at least 0, got -1; pass one in that range.",
+    ),
     (
         lambda: nnx.optim.Adam([P], betas=(0.9, 1.0)),
         ValueError,
-        "Adam: expected betas[1] to be from 0 to below 1, got 1.0.",
+        "Adam: expected betas[1] to be a number from 0 to below 1, got 1.0; pass one in that range.",
     ),
-    (lambda: nnx.optim.AdamW([P], betas=(-0.1, 0.9)), ValueError, "AdamW: expected betas[0] to be from 0 to below 1"),
-    (lambda: nnx.optim.Adam([P], betas=0.9), TypeError, "Adam: expected betas to be a pair of numbers, got 0.9."),
-    (lambda: nnx.optim.Adam([P], eps=0.0), ValueError, "Adam: expected eps to be above 0, got 0"),
+    (
+        lambda: nnx.optim.AdamW([P], betas=(-0.1, 0.9)),
+        ValueError,
+        "AdamW: expected betas[0] to be a number from 0 to below 1",
+    ),
+    (
+        lambda: nnx.optim.Adam([P], betas=0.9),
+        TypeError,
+        "Adam: expected betas to be a pair of numbers, got 0.9; pass betas=(..., ...).",
+    ),
+    (
+        lambda: nnx.optim.Adam([P], eps=0.0),
+        ValueError,
+        "Adam: expected eps to be a number above 0, got 0.0; a zero gradient would give NaN; pass such as eps=1e-8.",
+    ),
     (
         lambda: nnx.optim.Adam([P], weight_decay=-1.0),
         ValueError,
-        "Adam: expected weight_decay to be at least 0, got -1.0.",
+        "Adam: expected weight_decay to be a number of at least 0, got -1.0; pass one in that range.",
     ),
-    (lambda: nnx.optim.Adam([{"params": [P], "lr": -1}]), ValueError, "Adam: expected lr to be at least 0, got -1."),
+    (
+        lambda: nnx.optim.Adam([{"params": [P], "lr": -1}]),
+        ValueError,
+        "Adam: expected lr to be a number of at least 0, got -1; pass such as lr=0.1, or a schedule.",
+    ),
     (
         lambda: nnx.optim.Adagrad([P], eps=0.0),
         ValueError,
-        "Adagrad: expected eps to be above 0, got 0.0: a zero gradient would give NaN.",
+        "Adagrad: expected eps to be a number above 0, got 0.0; a zero gradient would give NaN; pass such as eps=1e-8.",
     ),
-    (lambda: nnx.optim.RMSprop([P], eps=0.0), ValueError, "RMSprop: expected eps to be above 0, got 0.0"),
-    (lambda: nnx.optim.RMSprop([P], alpha=1.0), ValueError, "RMSprop: expected alpha to be from 0 to below 1, got 1.0"),
+    (
+        lambda: nnx.optim.RMSprop([P], eps=0.0),
+        ValueError,
+        "RMSprop: expected eps to be a number above 0, got 0.0; a zero gradient would give NaN; pass such as eps=1e-8.",
+    ),
+    (
+        lambda: nnx.optim.RMSprop([P], alpha=1.0),
+        ValueError,
+        "RMSprop: expected alpha to be a number from 0 to below 1, got 1.0; pass one in that range.",
+    ),
     (
         lambda: nnx.optim.RMSprop([P], momentum=1),
         ValueError,
-        "RMSprop: expected momentum to be from 0 to below 1, got 1.",
+        "RMSprop: expected momentum to be a number from 0 to below 1, got 1; pass one in that range.",
     ),
-    (lambda: nnx.optim.Adadelta([P], rho=1.0), ValueError, "Adadelta: expected rho to be from 0 to below 1, got 1.0."),
+    (
+        lambda: nnx.optim.Adadelta([P], rho=1.0),
+        ValueError,
+        "Adadelta: expected rho to be a number from 0 to below 1, got 1.0; pass one in that range.",
+    ),
     (
         lambda: nnx.optim.Rprop([P], etas=(1.2, 0.5)),
         ValueError,
@@ -123,7 +184,21 @@ def test_arguments_are_checked(make: Callable, error: type[Exception], text: str
     assert text in str(caught.value.args[0])
 
 
-every_optimizer = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+every_optimizer = pytest.mark.parametrize("entry", [*ENTRIES, *OWN_TESTS], ids=lambda entry: entry.name)
+
+
+def test_no_optimizer_is_left_out() -> None:
+    classes = {
+        name: cls
+        for name, cls in vars(nnx.optim).items()
+        if isinstance(cls, type) and issubclass(cls, nnx.optim.Optimizer) and cls is not nnx.optim.Optimizer
+    }
+    assert set(classes) == {entry.name for entry in [*ENTRIES, *OWN_TESTS]} | WRAPPERS
+    for entry in [*ENTRIES, *OWN_TESTS]:
+        assert set(inspect.signature(entry.cls).parameters) == {"parameters", *entry.values}
+
+
+NO_BOUND = {("LAMB", "trust_clip"), ("Adafactor", "d"), ("ASGD", "t0")}  # infinity is as good as no bound there
 
 
 def parameter(entry: Entry) -> nnx.Parameter:
@@ -163,22 +238,27 @@ def test_options_of_every_optimizer_are_checked(entry: Entry) -> None:
             for k in range(2):
                 for value in (-0.1, float("nan"), *((1.0,) if name == "betas" else ())):
                     broken = tuple(value if i == k else item for i, item in enumerate(tried[0]))
-                    bad.append((broken, ValueError, rf"{name}\[{k}\] to be .*, got {value}\."))
+                    bad.append((broken, ValueError, rf"{name}\[{k}\] to be .*, got {value};"))
                 broken = tuple("x" if i == k else item for i, item in enumerate(tried[0]))
-                bad.append((broken, TypeError, rf"{name}\[{k}\] to be .*, got 'x'\."))
+                bad.append((broken, TypeError, rf"{name}\[{k}\] to be .*, got 'x';"))
         else:
             bad = [(value, ValueError, rf"{name} to be .*, got {value}") for value in (-0.1, float("nan"))]
-            bad += [(value, TypeError, rf"{name} to be .*, got {value!r}\.") for value in ("x", None, True)]
+            bad += [(value, TypeError, rf"{name} to be .*, got {value!r};") for value in ("x", None, True)]
+            if (entry.name, name) not in NO_BOUND:
+                bad.append((float("inf"), ValueError, f"{name} to be a (finite )?number .*, got inf;"))
         for value, error, text in bad:
             text = f"^{entry.name}: expected {text}"
             with pytest.raises(error, match=text):
                 entry.cls([parameter(entry)], **{name: value})
             with pytest.raises(error, match=text):
                 entry.cls([{"params": [parameter(entry)], name: value}])
+            if not entry.refuses_groups:
+                with pytest.raises(error, match=text):
+                    entry.cls([{"params": [parameter(entry)]}, {"params": [parameter(entry)], name: value}])
             optimizer = entry.cls([parameter(entry)])
             optimizer.groups[0].options[name] = value
             with pytest.raises(error, match=text):
-                optimizer.step([np.ones(entry.shapes[0])])
+                entry.step(optimizer, np.ones(entry.shapes[0]))
 
 
 GRADS: list[tuple[Any, type[Exception], str]] = [
@@ -240,7 +320,10 @@ def test_a_changed_option_is_checked_at_the_next_step() -> None:
     parameter = nnx.Parameter(np.ones(2, "f4"))
     optimizer = nnx.optim.SGD([parameter], lr=0.5)
     optimizer.groups[0].options["lr"] = "fast"
-    with pytest.raises(TypeError, match="SGD: expected lr to be at least 0, got 'fast'"):
+    with pytest.raises(
+        TypeError,
+        match=r"lr to be a number of at least 0, got .fast.; pass such as lr=0\.1, or a schedule\.",
+    ):
         optimizer.step([np.ones(2, "f4")])
     optimizer.groups[0].options["lr"] = np.float64(0.25)
     optimizer.step([np.ones(2, "f4")])
@@ -261,7 +344,9 @@ def test_the_learning_rate_can_be_assigned() -> None:
     optimizer.lr = lambda step: step / 2
     optimizer.step([np.ones(1), np.ones(1)])
     assert (a.value.tolist(), b.value.tolist()) == ([0.25], [0.25])
-    with pytest.raises(ValueError, match="SGD: expected lr to be at least 0, got -1"):
+    with pytest.raises(
+        ValueError, match=r"SGD: expected lr to be a number of at least 0, got -1; pass such as lr=0\.1, or"
+    ):
         optimizer.lr = -1
     assert optimizer.lr == 1.0
 

@@ -273,18 +273,22 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: nnx.optim.clip_grad_norm_([P], 0.0),
         ValueError,
-        "clip_grad_norm_: expected max_norm to be above 0, got 0.0.",
+        "clip_grad_norm_: expected max_norm to be a number above 0, got 0.0; pass one in that range.",
     ),
     (
         lambda: nnx.optim.clip_grad_norm_([P], -1.0),
         ValueError,
-        "clip_grad_norm_: expected max_norm to be at least 0, got -1.0.",
+        "clip_grad_norm_: expected max_norm to be a number above 0, got -1.0; pass one in that range.",
     ),
-    (lambda: nnx.optim.clip_grad_norm_([P], "1"), TypeError, "clip_grad_norm_: expected max_norm to be at least 0"),
+    (
+        lambda: nnx.optim.clip_grad_norm_([P], "1"),
+        TypeError,
+        "clip_grad_norm_: expected max_norm to be a number above 0",
+    ),
     (
         lambda: nnx.optim.clip_grad_norm_([P], 1.0, 0.0),
         ValueError,
-        "clip_grad_norm_: expected norm_type to be above 0, got 0.0.",
+        "clip_grad_norm_: expected norm_type to be a number above 0, got 0.0; pass one in that range.",
     ),
     (
         lambda: nnx.optim.clip_grad_norm_([P], 1.0, error_if_nonfinite=1),
@@ -301,7 +305,7 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: nnx.optim.clip_grad_value_([P], 0),
         ValueError,
-        "clip_grad_value_: expected clip_value to be above 0, got 0.",
+        "clip_grad_value_: expected clip_value to be a number above 0, got 0; pass one in that range.",
     ),
     (lambda: nnx.optim.clip_grad_value_(nnx.ReLU(), 1.0), ValueError, "clip_grad_value_: got no parameters."),
     (
@@ -310,16 +314,20 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         "clip_by_global_norm: expected gradients as arrays, in dicts, lists or tuples, got Parameter. For gradients "
         "that are in parameters, use clip_grad_norm_ or clip_grad_value_.",
     ),
-    (lambda: nnx.optim.clip_by_global_norm({}, 1.0), ValueError, "clip_by_global_norm: got no gradients."),
+    (
+        lambda: nnx.optim.clip_by_global_norm({}, 1.0),
+        ValueError,
+        "clip_by_global_norm: got no gradients; pass what nnx.grad",
+    ),
     (
         lambda: nnx.optim.clip_by_global_norm(G, -2),
         ValueError,
-        "clip_by_global_norm: expected max_norm to be at least 0, got -2.",
+        "clip_by_global_norm: expected max_norm to be a number above 0, got -2; pass one in that range.",
     ),
     (
         lambda: nnx.optim.clip_by_value(G, math.nan),
         ValueError,
-        "clip_by_value: expected clip_value to be at least 0, got nan.",
+        "clip_by_value: expected clip_value to be a number above 0, got nan; pass one in that range.",
     ),
     (
         lambda: nnx.optim.clip_by_value([np.ones(2, "complex128")], 1.0),

@@ -273,7 +273,7 @@ def test_a_state_that_does_not_fit_is_refused_whole() -> None:
     with pytest.raises(WeightsError) as caught:
         optimizer.load_state_dict(state)
     assert str(caught.value).splitlines()[1:] == [
-        "  t: expected a number, got None",
+        "  t: expected a finite number, got None",
         "  n_iter: expected a non-negative integer, got -1",
     ]
     for nothing in (None, 3):
@@ -290,16 +290,29 @@ def test_a_state_that_does_not_fit_is_refused_whole() -> None:
 
 P = nnx.Parameter(np.ones(2))
 ARGUMENTS: list[tuple[dict, type[Exception], str]] = [
-    ({"lr": -1}, ValueError, "LBFGS: expected lr to be at least 0, got -1."),
+    (
+        {"lr": -1},
+        ValueError,
+        "LBFGS: expected lr to be a number of at least 0, got -1; pass such as lr=0.1, or a schedule.",
+    ),
     ({"max_iter": 0}, ValueError, "LBFGS: expected max_iter to be a positive integer, got 0."),
     ({"max_eval": 2.5}, TypeError, "LBFGS: expected max_eval to be a positive integer, got 2.5."),
-    ({"tolerance_grad": -1}, ValueError, "LBFGS: expected tolerance_grad to be at least 0, got -1."),
-    ({"tolerance_change": "x"}, TypeError, "LBFGS: expected tolerance_change to be at least 0, got 'x'."),
+    (
+        {"tolerance_grad": -1},
+        ValueError,
+        "LBFGS: expected tolerance_grad to be a number of at least 0, got -1; pass one in that range.",
+    ),
+    (
+        {"tolerance_change": "x"},
+        TypeError,
+        "LBFGS: expected tolerance_change to be a number of at least 0, got 'x'; pass one in that range.",
+    ),
+    ({"line_search_fn": 3}, TypeError, "LBFGS: expected line_search_fn to be one of None, 'strong_wolfe', got 3."),
     ({"history_size": 0}, ValueError, "LBFGS: expected history_size to be a positive integer, got 0."),
     (
         {"line_search_fn": "wolfe"},
         ValueError,
-        "LBFGS: expected line_search_fn to be None or 'strong_wolfe', got 'wolfe'.",
+        "LBFGS: expected line_search_fn to be one of None, 'strong_wolfe', got 'wolfe'.",
     ),
 ]
 

@@ -189,14 +189,18 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: nnx.optim.Lookahead(SGD, alpha=0.0),
         ValueError,
-        "Lookahead: expected alpha to be above 0 and at most 1, got 0.0.",
+        "Lookahead: expected alpha to be a number above 0 and at most 1, got 0.0; pass one in that range.",
     ),
     (
         lambda: nnx.optim.Lookahead(SGD, alpha=1.5),
         ValueError,
-        "Lookahead: expected alpha to be above 0 and at most 1, got 1.5.",
+        "Lookahead: expected alpha to be a number above 0 and at most 1, got 1.5; pass one in that range.",
     ),
-    (lambda: nnx.optim.Lookahead(SGD, alpha="x"), TypeError, "Lookahead: expected alpha to be at least 0, got 'x'."),
+    (
+        lambda: nnx.optim.Lookahead(SGD, alpha="x"),
+        TypeError,
+        "Lookahead: expected alpha to be a number above 0 and at most 1, got 'x'; pass one in that range.",
+    ),
 ]
 
 

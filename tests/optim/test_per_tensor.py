@@ -210,29 +210,89 @@ def test_steps_of_muon_are_nearly_orthogonal(shape: tuple[int, int]) -> None:
 
 P = nnx.Parameter(np.ones((2, 2)))
 ARGUMENTS: list[tuple[str, dict, type[Exception], str]] = [
-    ("Adafactor", {"beta2_decay": 0.5}, ValueError, "Adafactor: expected beta2_decay to be at most 0, such as -0.8"),
-    ("Adafactor", {"beta2_decay": math.nan}, ValueError, "expected beta2_decay to be at most 0, such as -0.8, got nan"),
-    ("Adafactor", {"beta2_decay": "x"}, TypeError, "expected beta2_decay to be at most 0, such as -0.8, got 'x'."),
+    (
+        "Adafactor",
+        {"beta2_decay": 0.5},
+        ValueError,
+        "Adafactor: expected beta2_decay to be a number of at most 0, got 0.5; pass such as -0.8.",
+    ),
+    (
+        "Adafactor",
+        {"beta2_decay": math.nan},
+        ValueError,
+        "expected beta2_decay to be a number of at most 0, got nan; pass such as -0.8.",
+    ),
+    (
+        "Adafactor",
+        {"beta2_decay": "x"},
+        TypeError,
+        "expected beta2_decay to be a number of at most 0, got 'x'; pass such as -0.8.",
+    ),
     ("Adafactor", {"eps": 1e-3}, TypeError, "Adafactor: expected eps to be a pair (None or a number, number), got"),
-    ("Adafactor", {"eps": (-1.0, 0.1)}, ValueError, "Adafactor: expected eps[0] to be at least 0, got -1.0."),
-    ("Adafactor", {"eps": (None, None)}, TypeError, "Adafactor: expected eps[1] to be at least 0, got None."),
-    ("Muon", {"lr": "fast"}, TypeError, "Muon: expected lr to be at least 0, got 'fast'."),
-    ("Muon", {"weight_decay": -1}, ValueError, "Muon: expected weight_decay to be at least 0, got -1."),
-    ("Muon", {"momentum": 1.0}, ValueError, "Muon: expected momentum to be from 0 to below 1, got 1.0."),
+    (
+        "Adafactor",
+        {"eps": (-1.0, 0.1)},
+        ValueError,
+        "Adafactor: expected eps[0] to be a number of at least 0, got -1.0; pass one in that range.",
+    ),
+    (
+        "Adafactor",
+        {"eps": (None, None)},
+        TypeError,
+        "Adafactor: expected eps[1] to be a number of at least 0, got None; pass one in that range.",
+    ),
+    (
+        "Muon",
+        {"lr": "fast"},
+        TypeError,
+        "Muon: expected lr to be a number of at least 0, got 'fast'; pass such as lr=0.1, or a schedule.",
+    ),
+    (
+        "Muon",
+        {"weight_decay": -1},
+        ValueError,
+        "Muon: expected weight_decay to be a number of at least 0, got -1; pass one in that range.",
+    ),
+    (
+        "Muon",
+        {"momentum": 1.0},
+        ValueError,
+        "Muon: expected momentum to be a number from 0 to below 1, got 1.0; pass one in that range.",
+    ),
     ("Muon", {"nesterov": "no"}, TypeError, "Muon: expected nesterov to be True or False, got 'no'."),
-    ("Muon", {"ns_coefficients": (1, 2)}, TypeError, "Muon: expected ns_coefficients to be three numbers, got (1, 2)."),
+    (
+        "Muon",
+        {"ns_coefficients": (1, 2)},
+        TypeError,
+        "Muon: expected ns_coefficients to be three numbers, got (1, 2); pass such as",
+    ),
     ("Muon", {"ns_coefficients": (1, 2, "3")}, TypeError, "Muon: expected ns_coefficients to be three numbers, got"),
-    ("Muon", {"eps": 0.0}, ValueError, "Muon: expected eps to be above 0, got 0: a zero gradient would give NaN."),
-    ("Muon", {"ns_steps": 100}, ValueError, "Muon: expected ns_steps to be less than 100, got 100."),
+    (
+        "Muon",
+        {"eps": 0.0},
+        ValueError,
+        "Muon: expected eps to be a number above 0, got 0.0; a zero gradient would give NaN; pass such as eps=1e-8.",
+    ),
+    ("Muon", {"ns_steps": 100}, ValueError, "Muon: expected ns_steps to be less than 100, got 100; 5 will do."),
     ("Muon", {"ns_steps": 1.5}, TypeError, "Muon: expected ns_steps to be a non-negative integer, got 1.5."),
     (
         "Muon",
         {"adjust_lr_fn": "adam"},
         ValueError,
-        "Muon: expected adjust_lr_fn to be None, 'original' or 'match_rms_adamw', got 'adam'.",
+        "Muon: expected adjust_lr_fn to be one of None, 'original', 'match_rms_adamw', got 'adam'.",
     ),
-    ("LAMB", {"eps": 0.0}, ValueError, "LAMB: expected eps to be above 0, got 0"),
-    ("LAMB", {"trust_clip": 0.0}, ValueError, "LAMB: expected trust_clip to be above 0, got 0: nothing would move."),
+    (
+        "LAMB",
+        {"eps": 0.0},
+        ValueError,
+        "LAMB: expected eps to be a number above 0, got 0.0; a zero gradient would give NaN; pass such as eps=1e-8.",
+    ),
+    (
+        "LAMB",
+        {"trust_clip": 0.0},
+        ValueError,
+        "LAMB: expected trust_clip to be a number above 0, got 0.0; pass one in that range.",
+    ),
 ]
 
 

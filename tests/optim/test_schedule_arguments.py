@@ -20,18 +20,18 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     (
         lambda: s.step_decay(float("inf"), 3),
         ValueError,
-        "step_decay: expected lr to be a number of at least 0, got inf",
+        "step_decay: expected lr to be a finite number of at least 0, got inf; pass one",
     ),
-    (lambda: s.step_decay(True, 3), ValueError, "step_decay: expected lr to be a number of at least 0, got True"),
-    (lambda: s.step_decay("0.1", 3), ValueError, "step_decay: expected lr to be a number of at least 0, got '0.1'"),
+    (lambda: s.step_decay(True, 3), TypeError, "step_decay: expected lr to be a number of at least 0, got True"),
+    (lambda: s.step_decay("0.1", 3), TypeError, "step_decay: expected lr to be a number of at least 0, got '0.1'"),
     (
         lambda: s.step_decay(0.1, 0),
         ValueError,
-        "step_decay: expected step_size to be an integer of at least 1, got 0; it counts steps of the optimizer.",
+        "step_decay: expected step_size to be an integer of at least 1, got 0; it counts steps of the optimizer: pass",
     ),
     (
         lambda: s.step_decay(0.1, 2.5),
-        ValueError,
+        TypeError,
         "step_decay: expected step_size to be an integer of at least 1, got 2.5",
     ),
     (
@@ -45,6 +45,22 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         ValueError,
         "multi_step_decay: expected milestones[1] to be an integer of at least 0, got -1",
     ),
+    (
+        lambda: s.multi_step_decay(0.1, 5),
+        TypeError,
+        "multi_step_decay: expected milestones to be a sequence, got 5; pass a list of steps.",
+    ),
+    (lambda: s.multi_step_decay(0.1, [3.5]), TypeError, "milestones[0] to be an integer of at least 0, got 3.5; it"),
+    (lambda: s.sequence([HALF], 5), TypeError, "sequence: expected milestones to be a sequence, got 5; pass a list"),
+    (lambda: HALF("1"), TypeError, "exponential_decay: expected step to be an integer of at least 0, got '1'; steps"),
+    (lambda: HALF(1.5), TypeError, "exponential_decay: expected step to be an integer of at least 0, got 1.5; steps"),
+    (lambda: HALF(True), TypeError, "exponential_decay: expected step to be an integer of at least 0, got True; steps"),
+    (
+        lambda: s.ReduceLROnPlateau(0.1).step(None),
+        TypeError,
+        "ReduceLROnPlateau.step: expected metrics to be a number, got None; pass such as",
+    ),
+    (lambda: s.ReduceLROnPlateau(0.1).step([1.0]), TypeError, "expected metrics to be a number, got list; pass such"),
     (lambda: s.exponential_decay(0.1, -0.9), ValueError, "exponential_decay: expected gamma to be"),
     (lambda: s.inverse_time_decay(0.1, -1e-3), ValueError, "inverse_time_decay: expected decay to be"),
     (
@@ -69,14 +85,18 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
     (lambda: s.linear(0.1, end_factor=1.1), ValueError, "linear: expected end_factor to be a number from 0 to 1"),
     (lambda: s.linear(0.1, total_iters=0), ValueError, "linear: expected total_iters to be an integer of at least 1"),
     (lambda: s.linear_warmup(0.1, 0), ValueError, "linear_warmup: expected warmup_steps to be"),
-    (lambda: s.noam(0), ValueError, "noam: expected d_model to be an integer of at least 1, got 0"),
+    (
+        lambda: s.noam(0),
+        ValueError,
+        "noam: expected d_model to be an integer of at least 1, got 0; it is the width of the model: pass",
+    ),
     (lambda: s.noam(8, 0), ValueError, "noam: expected warmup_steps to be"),
     (lambda: s.noam(8, factor=-1), ValueError, "noam: expected factor to be"),
     (lambda: s.cosine_annealing(0.1, 0), ValueError, "cosine_annealing: expected T_max to be"),
     (lambda: s.cosine_annealing(0.1, 9, eta_min=-1), ValueError, "cosine_annealing: expected eta_min to be"),
     (lambda: s.cosine_warm_restarts(0.1, 0), ValueError, "cosine_warm_restarts: expected T_0 to be"),
     (lambda: s.cosine_warm_restarts(0.1, 5, T_mult=0), ValueError, "cosine_warm_restarts: expected T_mult to be"),
-    (lambda: s.cosine_warm_restarts(0.1, 5, T_mult=1.5), ValueError, "cosine_warm_restarts: expected T_mult to be"),
+    (lambda: s.cosine_warm_restarts(0.1, 5, T_mult=1.5), TypeError, "cosine_warm_restarts: expected T_mult to be"),
     (lambda: s.cyclic(0.1, -1), ValueError, "cyclic: expected max_lr to be a number of at least 0, got -1"),
     (lambda: s.cyclic(0.1, 1, step_size_up=0), ValueError, "cyclic: expected step_size_up to be"),
     (lambda: s.cyclic(0.1, 1, step_size_down=0), ValueError, "cyclic: expected step_size_down to be"),
@@ -86,6 +106,11 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         "cyclic: expected mode to be one of 'triangular', 'triangular2', 'exp_range', got 'square'.",
     ),
     (lambda: s.cyclic(0.1, 1, scale_mode="epoch"), ValueError, "cyclic: expected scale_mode to be one of 'cycle', 'it"),
+    (
+        lambda: s.cyclic(0.1, 1, mode=3),
+        TypeError,
+        "cyclic: expected mode to be one of 'triangular', 'triangular2', 'exp",
+    ),
     (lambda: s.cyclic(0.1, 1, scale_fn=0.5), TypeError, "cyclic: expected scale_fn to be a function"),
     (lambda: s.cyclic(0.1, 1, gamma=-0.5), ValueError, "cyclic: expected gamma to be"),
     (
@@ -119,7 +144,11 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         "lambda_factor: expected lr_lambda to be a function of the step, got 0.5; pass a schedule or lambda step: ...",
     ),
     (lambda: s.multiplicative(0.1, 0.5), TypeError, "multiplicative: expected lr_lambda to be a function of the step"),
-    (lambda: s.sequence([], []), ValueError, "sequence: expected schedules to hold at least one schedule, got none."),
+    (
+        lambda: s.sequence([], []),
+        ValueError,
+        "sequence: expected schedules to hold at least one schedule, got none; pass [schedule].",
+    ),
     (lambda: s.sequence(HALF, []), TypeError, "sequence: expected schedules to be a sequence, got exponential_decay("),
     (lambda: s.sequence([HALF, 0.1], [3]), TypeError, "sequence: expected schedules[1] to be a function of the step"),
     (
@@ -137,27 +166,35 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         ValueError,
         "sequence: expected milestones[0] to be an integer of at least 1",
     ),
-    (lambda: s.chained(0.1, []), ValueError, "chained: expected factors to hold at least one schedule, got none."),
+    (
+        lambda: s.chained(0.1, []),
+        ValueError,
+        "chained: expected factors to hold at least one schedule, got none; pass [schedule].",
+    ),
     (lambda: s.chained(0.1, [2.0]), TypeError, "chained: expected factors[0] to be a function of the step, got 2.0"),
     (lambda: s.per_epoch(0.1, 5), TypeError, "per_epoch: expected schedule to be a function of the step, got 0.1"),
     (lambda: s.per_epoch(HALF, 0), ValueError, "per_epoch: expected steps_per_epoch to be"),
     (
         lambda: HALF(-1),
         ValueError,
-        "exponential_decay: expected a step of at least 0, got -1; steps count from 0.",
+        "exponential_decay: expected step to be an integer of at least 0, got -1; steps count from 0: pass",
     ),
     (lambda: s.ReduceLROnPlateau(-1.0), ValueError, "ReduceLROnPlateau: expected lr to be a number of at least 0"),
-    (lambda: s.ReduceLROnPlateau(0.1, mode="low"), ValueError, "expected mode to be one of 'min', 'max', got 'low'."),
+    (
+        lambda: s.ReduceLROnPlateau(0.1, mode="low"),
+        ValueError,
+        "expected mode to be one of 'min', 'max', got 'low'.",
+    ),
     (
         lambda: s.ReduceLROnPlateau(0.1, factor=1.0),
         ValueError,
-        "ReduceLROnPlateau: expected factor to be below 1, got 1.0; it is to reduce the rate.",
+        "ReduceLROnPlateau: expected factor to be a number from 0 to below 1, got 1.0; it is to reduce the rate",
     ),
     (lambda: s.ReduceLROnPlateau(0.1, factor=-0.1), ValueError, "ReduceLROnPlateau: expected factor to be"),
     (
         lambda: s.ReduceLROnPlateau(0.1, patience=-1),
         ValueError,
-        "ReduceLROnPlateau: expected patience to be an integer of at least 0, got -1; it counts calls of step().",
+        "ReduceLROnPlateau: expected patience to be an integer of at least 0, got -1; it counts calls of step(): pass",
     ),
     (lambda: s.ReduceLROnPlateau(0.1, threshold=-1), ValueError, "ReduceLROnPlateau: expected threshold to be"),
     (
@@ -165,7 +202,7 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         ValueError,
         "expected threshold_mode to be one of 'rel', 'abs'",
     ),
-    (lambda: s.ReduceLROnPlateau(0.1, cooldown=1.5), ValueError, "ReduceLROnPlateau: expected cooldown to be"),
+    (lambda: s.ReduceLROnPlateau(0.1, cooldown=1.5), TypeError, "ReduceLROnPlateau: expected cooldown to be"),
     (lambda: s.ReduceLROnPlateau(0.1, min_lr=-1), ValueError, "ReduceLROnPlateau: expected min_lr to be"),
     (lambda: s.ReduceLROnPlateau(0.1, eps=-1), ValueError, "ReduceLROnPlateau: expected eps to be"),
     (
@@ -173,6 +210,24 @@ ARGUMENTS: list[tuple[Callable, type[Exception], str]] = [
         WeightsError,
         "ReduceLROnPlateau: expected the entries value, best, bad_epochs, cooldown_left, got best; pass what",
     ),
+    *[
+        (
+            lambda name=name, value=value: s.ReduceLROnPlateau(0.1).load_state_dict(
+                {**s.ReduceLROnPlateau(0.1).state_dict(), name: value}
+            ),
+            WeightsError,
+            f"ReduceLROnPlateau: expected {name} to be {wanted}, got {value!r}; pass what state_dict() returned.",
+        )
+        for name, value, wanted in [
+            ("value", "x", "a finite number of at least 0"),
+            ("value", -1.0, "a finite number of at least 0"),
+            ("value", float("inf"), "a finite number of at least 0"),
+            ("best", float("nan"), "a number"),
+            ("best", None, "a number"),
+            ("bad_epochs", -1, "a non-negative integer"),
+            ("cooldown_left", 1.5, "a non-negative integer"),
+        ]
+    ],
     (lambda: s.ReduceLROnPlateau(0.1).load_state_dict(3), WeightsError, "cooldown_left, got int; pass what"),
 ]
 

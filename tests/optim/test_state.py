@@ -13,6 +13,7 @@ import pytest
 
 import nnx
 from nnx.errors import StaleParameterError, WeightsError
+from nnx.optim.state import _NOT_NEGATIVE
 from tests.optim.optimizer_table import ENTRIES
 
 # each with its defaults, and with all the states that it can have
@@ -315,3 +316,29 @@ def test_entries_of_wrong_kinds_are_refused_whole(backend: str) -> None:
     for name, entry in optimizer.state_dict()["parameters"].items():
         for key, array in entry.items():
             np.testing.assert_array_equal(nnx.to_numpy(array), nnx.to_numpy(before["parameters"][name][key]))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_values_that_cannot_be_are_refused_whole(backend: str) -> None:
+    net = network().to(backend)
+    optimizer = nnx.optim.NAdam(net)
+    steps(net, optimizer, 0, 2)
+    state = optimizer.state_dict()
+    entries = state["parameters"]
+    entries["0.bias"]["exp_avg"] = np.asarray([1.0, np.nan, 1.0, 1.0, 1.0])
+    entries["2.bias"]["exp_avg_sq"] = np.asarray([-1e-9, 1.0])
+    entries["2.weight"][optimizer.number_names[0]] = float("nan")
+    with pytest.raises(WeightsError) as caught:
+        optimizer.load_state_dict(state)
+    assert str(caught.value).splitlines()[1:] == [
+        "  0.bias, exp_avg: expected numbers, got NaN",
+        f"  2.weight, {optimizer.number_names[0]}: expected a finite number of at least 0, got nan",
+        "  2.bias, exp_avg_sq: expected no negative numbers, got some",
+    ]
+
+
+def test_states_that_are_never_negative_are_those_of_the_optimizers() -> None:
+    """So that a new optimizer's are thought of: everything else is a mean of gradients or of weights."""
+    rest = {"momentum_buffer", "exp_avg", "grad_avg", "prev", "ax"}
+    names = {n for e in ENTRIES for n in e.cls([nnx.Parameter(np.ones(e.shapes[0]))], **e.every_state).state_names}
+    assert names - rest == set(_NOT_NEGATIVE)

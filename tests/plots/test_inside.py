@@ -193,7 +193,7 @@ def test_errors() -> None:
         plots.feature_maps(np.ones((2, 3, 3, 4)), sample=2)
     with pytest.raises(ShapeError, match=r"heat_map: .* got \(2, 4, 4, 3\) and \(2, 4, 4\). Of a batch take one"):
         plots.heat_map(np.ones((2, 4, 4, 3)), np.ones((2, 4, 4)))
-    with pytest.raises(ValueError, match="heat_map: expected alpha from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match="heat_map: expected alpha to be a number from 0 to 1, got 2"):
         plots.heat_map(np.eye(2), np.eye(2), alpha=2)
     with pytest.raises(ShapeError, match=r"confusion_matrix: expected a matrix \(C, C\), got \(2, 3\)"):
         plots.confusion_matrix(np.ones((2, 3)))

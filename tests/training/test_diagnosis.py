@@ -147,3 +147,17 @@ def test_validation_may_be_infinite():
     y[39] = np.inf
     history = mse_model().fit(X, y, validation_split=0.1, verbose=0)
     assert history["val_loss"] == [np.inf]
+
+
+@pytest.mark.parametrize("target", [-100, 1])
+def test_targets_that_the_loss_leaves_out_are_named(target: int) -> None:
+    net = nnx.Linear(3, 2)
+    loss = nnx.CrossEntropyLoss(ignore_index=target)
+    x, y = np.ones((8, 3), "float32"), np.asarray([0, 1, 0, 1, target, target, target, target])
+    with pytest.raises(NonFiniteLossError) as caught:
+        nnx.Model(net, loss=loss, optimizer="sgd").fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    text = (
+        f"All targets of the batch are {target}: if the loss leaves these out (ignore_index, or a weight of 0), its "
+        "mean is of nothing, which is NaN; drop such samples or enlarge the batches."
+    )
+    assert text in str(caught.value)

@@ -2,28 +2,27 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from nnx.checks import positive_integer
+from nnx.checks import is_number, positive_integer
 from nnx.errors import DTypeError, ShapeError
 
 Range = tuple[float, float]
 
 
 def probability(where: str, name: str, value: Any) -> float:
-    if not is_number(value):
+    if not is_finite_number(value):
         raise TypeError(f"{where}: expected {name} to be a probability from 0 to 1, got {value!r}.")
     if not 0 <= value <= 1:
         raise ValueError(f"{where}: expected {name} to be a probability from 0 to 1, got {value!r}.")
     return float(value)
 
 
-def is_number(value: Any) -> bool:
+def is_finite_number(value: Any) -> bool:
     """Whether a value is a finite real number; True and False are none."""
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)
 
 
 def number_range(
@@ -33,7 +32,12 @@ def number_range(
     wanted = f"{where}: expected {name} as two numbers, the smaller first"
     if low > -math.inf:
         wanted += f", from {low:g} on" if high == math.inf else f", from {low:g} to {high:g}"
-    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2 or not all(map(is_number, value)):
+    if (
+        not isinstance(value, Sequence)
+        or isinstance(value, str)
+        or len(value) != 2
+        or not all(map(is_finite_number, value))
+    ):
         raise TypeError(f"{wanted}, got {value!r}; pass such as {example}.")
     start, end = value
     if not low <= start <= end <= high:
@@ -43,9 +47,9 @@ def number_range(
 
 def range_around_0(where: str, name: str, value: Any, example: str, limit: float = math.inf) -> Range:
     """Two numbers, the smaller first; one number stands for itself to both sides of 0."""
-    if is_number(value) and value < 0:
+    if is_finite_number(value) and value < 0:
         raise ValueError(f"{where}: expected {name} of at least 0, or two numbers, got {value!r}.")
-    return number_range(where, name, (-value, value) if is_number(value) else value, example, -limit, limit)
+    return number_range(where, name, (-value, value) if is_finite_number(value) else value, example, -limit, limit)
 
 
 def height_and_width(where: str, name: str, value: Any) -> tuple[int, int]:
@@ -61,9 +65,9 @@ def color(where: str, name: str, value: Any) -> float | tuple[float, ...]:
     """A number for all channels, or a number for each."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if is_number(value):
+    if is_finite_number(value):
         return value
-    if isinstance(value, Sequence) and not isinstance(value, str) and value and all(map(is_number, value)):
+    if isinstance(value, Sequence) and not isinstance(value, str) and value and all(map(is_finite_number, value)):
         return tuple(value)
     raise TypeError(f"{where}: expected {name} as a number, or as one for each channel, got {value!r}.")
 

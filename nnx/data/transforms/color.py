@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nnx.data.seeds import Seed
-from nnx.data.transforms.arguments import Range, is_number, number_range, range_around_0
+from nnx.data.transforms.arguments import Range, is_finite_number, number_range, range_around_0
 from nnx.data.transforms.transform import RandomTransform, uniform
 from nnx.errors import ShapeError
 
@@ -93,7 +93,7 @@ class ColorJitter(RandomTransform):
 
 
 def _factors(name: str, value: Any) -> Range:
-    if is_number(value):
+    if is_finite_number(value):
         if value < 0:
             raise ValueError(f"ColorJitter: expected {name} of at least 0, or two numbers, got {value!r}.")
         value = (max(0.0, 1 - value), 1 + value)

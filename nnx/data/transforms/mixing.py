@@ -6,7 +6,7 @@ import numpy as np
 
 from nnx.checks import positive_integer
 from nnx.data.seeds import Seed
-from nnx.data.transforms.arguments import is_number
+from nnx.data.transforms.arguments import is_finite_number
 from nnx.data.transforms.boxes import inside
 from nnx.data.transforms.transform import RandomTransform, check_images
 from nnx.dtypes import is_floating
@@ -17,7 +17,7 @@ class _Mix(RandomTransform):
     def __init__(self, *, alpha: float = 1.0, num_classes: int | None = None, seed: Seed = None) -> None:
         super().__init__(seed)
         where = type(self).__name__
-        if not is_number(alpha):
+        if not is_finite_number(alpha):
             raise TypeError(f"{where}: expected alpha to be a number above 0, got {alpha!r}.")
         if alpha <= 0:
             raise ValueError(

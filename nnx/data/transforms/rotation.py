@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nnx.data.seeds import Seed
-from nnx.data.transforms.arguments import color, color_like, is_number, number_range, range_around_0
+from nnx.data.transforms.arguments import color, color_like, is_finite_number, number_range, range_around_0
 from nnx.data.transforms.transform import RandomTransform, uniform
 from nnx.data.transforms.warp import inverse_affine, warp
 
@@ -132,7 +132,7 @@ def _shifts(translate: Any) -> tuple[float, float]:
         return 0.0, 0.0
     pair = isinstance(translate, Sequence) and not isinstance(translate, str) and len(translate) == 2
     wanted = "RandomAffine: expected translate as two numbers from 0 to 1, for width and height"
-    if not pair or not all(map(is_number, translate)):
+    if not pair or not all(map(is_finite_number, translate)):
         raise TypeError(f"{wanted}, got {translate!r}; pass such as (0.1, 0.1).")
     if not all(0 <= part <= 1 for part in translate):
         raise ValueError(f"{wanted}, got {translate!r}; pass such as (0.1, 0.1).")

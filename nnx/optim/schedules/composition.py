@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from .schedule import Formula, check_count, check_function, check_number, schedule
+from .schedule import Formula, check_count, check_function, check_number, check_sequence, schedule
 
 
 @schedule
@@ -76,6 +76,7 @@ def sequence(schedules: Sequence[Callable[[int], float]], milestones: Sequence[i
     [0.5, 1.0, 1.0, 0.5, 0.25]
     """
     _check_functions("sequence", "schedules", schedules)
+    check_sequence("sequence", "milestones", milestones, of="steps")
     for i, milestone in enumerate(milestones):
         check_count("sequence", f"milestones[{i}]", milestone)
     if len(milestones) != len(schedules) - 1:
@@ -136,9 +137,8 @@ def per_epoch(schedule: Callable[[int], float], steps_per_epoch: int) -> Formula
 
 
 def _check_functions(label: str, name: str, functions: Sequence[Callable[[int], float]]) -> None:
-    if not isinstance(functions, Sequence):
-        raise TypeError(f"{label}: expected {name} to be a sequence, got {functions!r}; pass a list of schedules.")
+    check_sequence(label, name, functions, of="schedules")
     if not functions:
-        raise ValueError(f"{label}: expected {name} to hold at least one schedule, got none.")
+        raise ValueError(f"{label}: expected {name} to hold at least one schedule, got none; pass [schedule].")
     for i, function in enumerate(functions):
         check_function(label, f"{name}[{i}]", function)

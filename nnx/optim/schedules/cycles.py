@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from .schedule import Formula, check_choice, check_count, check_function, check_number, check_positive, schedule
+from ...checks import check_choice
+from .schedule import Formula, check_count, check_function, check_number, check_positive, schedule
 
 _SHAPES = ("triangular", "triangular2", "exp_range")
 
@@ -60,7 +61,7 @@ def cosine_warm_restarts(lr: float, T_0: int, T_mult: int = 1, eta_min: float = 
     """
     check_number("cosine_warm_restarts", "lr", lr)
     check_count("cosine_warm_restarts", "T_0", T_0)
-    check_count("cosine_warm_restarts", "T_mult", T_mult)
+    check_count("cosine_warm_restarts", "T_mult", T_mult, meaning="it is a factor")
     check_number("cosine_warm_restarts", "eta_min", eta_min)
 
     def formula(step: int) -> float:
@@ -160,8 +161,9 @@ def one_cycle(
     max_lr
         The learning rate at the peak.
     total_steps
-        The number of steps, or None if `epochs` and `steps_per_epoch` are given, whose product it is then. The schedule
-        ends there: a later step raises.
+        The number of steps, or None if `epochs` and `steps_per_epoch` are given, whose product it is then. The last is
+        ``total_steps - 1``. The next one, which an optimizer shows as its rate when training is over, has the last
+        rate once more; any later one raises.
     epochs, steps_per_epoch
         See `total_steps`.
     pct_start
@@ -178,7 +180,7 @@ def one_cycle(
     Raises
     ------
     ValueError
-        Also from the schedule, for a step after the last.
+        Also from the schedule, for a step above `total_steps`.
 
     References
     ----------
@@ -217,10 +219,10 @@ def one_cycle(
         if step > steps:
             wanted = f"one_cycle: expected a step of at most {steps}, where the schedule ends, got {step}"
             raise ValueError(f"{wanted}; raise total_steps to the number of all steps.")
+        step = min(step, steps - 1)  # PyTorch extrapolates, which may be below 0
         at = next((k for k, (end, _, _) in enumerate(phases) if step <= end), len(phases) - 1)
         begin = phases[at - 1][0] if at else 0.0
         end, start_lr, end_lr = phases[at]
-        # After the last step an optimizer still shows the rate of one more, which PyTorch extrapolates, and so do we.
         part = (step - begin) / (end - begin) if end != begin else 1.0
         return _cosine(start_lr, end_lr, part) if anneal_strategy == "cos" else start_lr + (end_lr - start_lr) * part
 

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from .schedule import Formula, check_count, check_number, check_positive, schedule
+from .schedule import Formula, check_count, check_number, check_positive, check_sequence, schedule
 
 
 @schedule
@@ -54,6 +54,7 @@ def multi_step_decay(lr: float, milestones: Sequence[int], gamma: float = 0.1) -
     [0.5, 0.25, 0.25, 0.125, 0.125]
     """
     check_number("multi_step_decay", "lr", lr)
+    check_sequence("multi_step_decay", "milestones", milestones, of="steps")
     for i, milestone in enumerate(milestones):
         check_count("multi_step_decay", f"milestones[{i}]", milestone, low=0)
     check_number("multi_step_decay", "gamma", gamma)
@@ -220,7 +221,7 @@ def noam(d_model: int, warmup_steps: int = 4000, factor: float = 1.0) -> Formula
     >>> [round(schedules.noam(4, warmup_steps=4)(step), 4) for step in (0, 3, 15)]
     [0.0625, 0.25, 0.125]
     """
-    check_count("noam", "d_model", d_model)
+    check_count("noam", "d_model", d_model, meaning="it is the width of the model")
     check_count("noam", "warmup_steps", warmup_steps)
     check_number("noam", "factor", factor)
     scale = factor / math.sqrt(d_model)

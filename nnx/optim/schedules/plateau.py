@@ -6,8 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
+from ...checks import check_choice, check_range, is_number
 from ...errors import WeightsError
-from .schedule import check_choice, check_count, check_number
+from ..arguments import describe
+from ..state import is_count
+from .schedule import check_count, check_number
 
 _STATE = ("value", "best", "bad_epochs", "cooldown_left")
 
@@ -17,6 +20,7 @@ class ReduceLROnPlateau:
 
     An optimizer takes it as its ``lr``, like every schedule; but it is not a function of the step: its value stays
     until `step` is told a metric, say once an epoch. Its state goes to files with `state_dict`, beside the optimizer's.
+    With `nnx.Model`, fit an epoch at a time, as in the second example.
 
     Parameters
     ----------
@@ -46,6 +50,16 @@ class ReduceLROnPlateau:
     ...     plateau.step(loss)
     >>> plateau(step=400)
     0.25
+
+    >>> import numpy as np, nnx
+    >>> x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    >>> plateau = schedules.ReduceLROnPlateau(0.1, patience=0, threshold=0.9)
+    >>> model = nnx.Model(net := nnx.Linear(2, 1), "mse", nnx.optim.SGD(net, lr=plateau))
+    >>> for epoch in range(3):  # the optimizer's state goes on from call to call
+    ...     history = model.fit(x, y, verbose=0)
+    ...     plateau.step(history["loss"][-1])
+    >>> model.optimizer.steps
+    3
     """
 
     def __init__(
@@ -63,13 +77,11 @@ class ReduceLROnPlateau:
         label = type(self).__name__
         check_number(label, "lr", lr)
         check_choice(label, "mode", mode, ("min", "max"))
-        check_number(label, "factor", factor)
-        if factor >= 1:
-            raise ValueError(f"{label}: expected factor to be below 1, got {factor!r}; it is to reduce the rate.")
-        _check_epochs(label, "patience", patience)
+        check_range(label, "factor", factor, 0.0, 1.0, fix="it is to reduce the rate: pass such as factor=0.1")
+        check_count(label, "patience", patience, low=0, meaning="it counts calls of step()")
         check_number(label, "threshold", threshold)
         check_choice(label, "threshold_mode", threshold_mode, ("rel", "abs"))
-        _check_epochs(label, "cooldown", cooldown)
+        check_count(label, "cooldown", cooldown, low=0, meaning="it counts calls of step()")
         check_number(label, "min_lr", min_lr)
         check_number(label, "eps", eps)
         self.lr = lr
@@ -92,7 +104,13 @@ class ReduceLROnPlateau:
 
     def step(self, metrics: SupportsFloat) -> None:
         """Take a metric into account: a number, or an array of one element, which is read from the device."""
-        current = float(metrics)
+        try:
+            current = float(metrics)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{type(self).__name__}.step: expected metrics to be a number, got {describe(metrics)}; pass such as "
+                'history["val_loss"][-1].'
+            ) from None
         if self._is_better(current):
             self.best, self.bad_epochs = current, 0
         else:
@@ -124,23 +142,25 @@ class ReduceLROnPlateau:
         Raises
         ------
         WeightsError
-            If an entry is missing or unknown.
+            If an entry is missing, unknown or impossible.
         """
         if not isinstance(state, Mapping) or set(state) != set(_STATE):
             got = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
             wanted = f"{type(self).__name__}: expected the entries {', '.join(_STATE)}"
             raise WeightsError(f"{wanted}, got {got or 'none'}; pass what state_dict() returned.")
+        value, best = state["value"], state["best"]
+        checks = {
+            "value": ("a finite number of at least 0", is_number(value) and 0 <= value < math.inf),
+            "best": ("a number", is_number(best) and not math.isnan(best)),
+            **{name: ("a non-negative integer", is_count(state[name])) for name in _STATE[2:]},
+        }
+        for name, (kind, fits) in checks.items():
+            if not fits:
+                wanted = f"{type(self).__name__}: expected {name} to be {kind}"
+                raise WeightsError(f"{wanted}, got {state[name]!r}; pass what state_dict() returned.")
         for name in _STATE:
             setattr(self, name, state[name])
 
     def __repr__(self) -> str:
         options = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps")
         return f"{type(self).__name__}(lr={self.lr!r}, {', '.join(f'{k}={getattr(self, k)!r}' for k in options)})"
-
-
-def _check_epochs(label: str, name: str, value: Any) -> None:
-    try:
-        check_count(label, name, value, low=0)
-    except ValueError:
-        wanted = f"{label}: expected {name} to be an integer of at least 0"
-        raise ValueError(f"{wanted}, got {value!r}; it counts calls of step().") from None

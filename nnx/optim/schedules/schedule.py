@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
-from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, ParamSpec
+
+from ...checks import check_range, is_number
 
 Formula = Callable[[int], float]
 P = ParamSpec("P")
@@ -38,8 +39,8 @@ class Schedule:
         self._formula = formula
 
     def __call__(self, step: int) -> float:
-        if step < 0:
-            raise ValueError(f"{self._make.__name__}: expected a step of at least 0, got {step}; steps count from 0.")
+        if type(step) is not int or step < 0:  # at every step: the usual case first
+            check_count(self._make.__name__, "step", step, low=0, meaning="steps count from 0")
         return self._formula(step)
 
     def __repr__(self) -> str:
@@ -67,35 +68,37 @@ def schedule(build: Callable[P, Formula]) -> Callable[P, Schedule]:
         arguments = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
         return Schedule(make, arguments, formula)
 
+    vars(make)["__nnx_makes_schedules__"] = True  # an optimizer tells who passes it as its rate, uncalled
     vars(make)["__signature__"] = signature.replace(return_annotation=Schedule)
     return make
 
 
-def check_number(label: str, name: str, value: Any, low: float = 0.0, high: float = math.inf) -> None:
-    """Raise unless `value` is a finite number from `low` to `high`."""
-    if not _is_number(value) or not low <= value <= high or math.isinf(value):
-        bounds = f"of at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-        raise ValueError(f"{label}: expected {name} to be a number {bounds}, got {value!r}; pass one in that range.")
+def check_number(label: str, name: str, value: Any, high: float | None = None) -> None:
+    """Raise unless `value` is a finite number from 0, and up to `high`."""
+    check_range(label, name, value, 0.0, high=high)
 
 
 def check_positive(label: str, name: str, value: Any) -> None:
     """Raise unless `value` is a finite number above 0."""
-    if not _is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{label}: expected {name} to be a number above 0, got {value!r}; pass one in that range.")
+    check_range(label, name, value, 0.0, above=True)
 
 
-def check_count(label: str, name: str, value: Any, low: int = 1) -> None:
+def check_count(
+    label: str, name: str, value: Any, low: int = 1, meaning: str = "it counts steps of the optimizer"
+) -> None:
     """Raise unless `value` is a whole number of at least `low`."""
-    if not _is_number(value, Integral) or value < low:
-        wanted = f"{label}: expected {name} to be an integer of at least {low}"
-        raise ValueError(f"{wanted}, got {value!r}; it counts steps of the optimizer.")
+    if not is_number(value, Integral) or value < low:
+        error = ValueError if is_number(value, Integral) else TypeError
+        raise error(
+            f"{label}: expected {name} to be an integer of at least {low}, got {value!r}; {meaning}: pass such as "
+            f"{name.partition('[')[0]}={'[10, 20]' if '[' in name else 10}."
+        )
 
 
-def check_choice(label: str, name: str, value: Any, choices: Iterable[str]) -> None:
-    """Raise unless `value` is one of the names."""
-    choices = list(choices)
-    if value not in choices:
-        raise ValueError(f"{label}: expected {name} to be one of {', '.join(map(repr, choices))}, got {value!r}.")
+def check_sequence(label: str, name: str, value: Any, of: str) -> None:
+    """Raise unless `value` is a list, or something like it."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise TypeError(f"{label}: expected {name} to be a sequence, got {value!r}; pass a list of {of}.")
 
 
 def check_function(label: str, name: str, value: Any) -> None:
@@ -103,7 +106,3 @@ def check_function(label: str, name: str, value: Any) -> None:
     if not callable(value):
         wanted = f"{label}: expected {name} to be a function of the step"
         raise TypeError(f"{wanted}, got {value!r}; pass a schedule or lambda step: ...")
-
-
-def _is_number(value: Any, kind: type = Real) -> bool:
-    return isinstance(value, kind) and type(value) is not bool
