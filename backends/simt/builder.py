@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nnx.backends.cupy import cache
 from nnx.backends.cupy.compiler import Kernel
 from nnx.backends.cupy.source import Declaration
 from nnx.errors import BackendError
@@ -123,10 +123,8 @@ def _entry(declared: Declaration) -> str:
 
 def _kept(name: str, texts: Sequence[str], build: Callable[[Path, Path], None]) -> Path:
     """Return a library from the cache, built if it is not there; in a temporary folder if there can be no cache."""
-    digest = hashlib.sha256(repr([_version(), *texts]).encode()).hexdigest()
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "nnx" / "simt"
-    path = folder / f"{name}-{digest[:40]}.so"
+    folder = cache.folder().parent / "simt"
+    path = folder / f"{name}-{cache.key([_version(), *texts])[:40]}.so"
     if path.exists():
         return path
     with tempfile.TemporaryDirectory(prefix="nnx-simt-") as temporary:

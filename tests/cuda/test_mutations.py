@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.cuda import own_kernels
-from tests.cuda.own_kernels import machine, module, own, source, text_of
+from tests.cuda.own_kernels import machine, module, own, text_of
 
 SimulationError = module("simt.machine").SimulationError
 ALL = set(range(8))
@@ -257,47 +257,3 @@ def test_the_kernels_themselves_are_clean(setting: tuple) -> None:
     for schedule in ALL:
         with machine().running(schedule, checked=True):
             assert outcome(run, own(file, name, *defines), size) == ""
-
-
-# ------------------------------------------------------------------ the kernels of nnx
-
-RANDOM = "random.cu"
-
-
-@pytest.mark.parametrize(
-    ("file", "before", "after"),
-    [
-        ("philox.cuh", "round < 10", "round < 9"),
-        ("philox.cuh", "high1 ^ x1 ^ key0", "high1 ^ x1 ^ key1"),
-        ("philox.cuh", "(u64)word < threshold", "word <= threshold"),
-        ("philox.cuh", "word >> 8", "word >> 9"),
-        ("random.cu", "counter + block", "counter + block + 1"),
-        ("vector.cuh", "if (i + k < n) to[i + k]", "to[i + k]"),
-        ("vector.cuh", "i + 8 <= n && is_aligned(to + i)", "i <= n && is_aligned(to + i)"),
-    ],
-)
-def test_a_bug_in_the_random_numbers_is_caught(file: str, before: str, after: str) -> None:
-    from nnx import random
-
-    good = source.read_source(RANDOM)
-    texts = {RANDOM: good.text, **dict(good.headers)}
-    assert before in texts[file]
-    texts[file] = texts[file].replace(before, after)
-    headers = tuple((name, text) for name, text in texts.items() if name != RANDOM)
-    changed = type(good)(RANDOM, texts[RANDOM], headers)
-    kernels = module("cupy.launchers.random")
-    n, key = 2051, (2**64 - 1, 3)
-    threshold = int(random.random_words(key, 5, n)[7])  # one word is equal to it
-    like = own_kernels.array([0.0])
-    caught = False
-    for kernel, extra, dtype in ((kernels.MASK, (threshold,), "bool"), (kernels.UNIFORM, (), "float32")):
-        mutated = own_kernels.Kernel(kernel.file, kernel.name, kernel.defines, changed)
-        out = machine().empty((n,), dtype, like)
-        words = random.random_words(key, 5, n)
-        wanted = words < threshold if dtype == "bool" else random.uniform(key, 5, n)
-        try:
-            own_kernels.launch(machine(), mutated, 1 + n // 2048 + 1, (*key, 5, *extra, out, n))
-            caught = caught or not np.array_equal(np.asarray(out), wanted)
-        except SimulationError:
-            caught = True
-    assert caught
