@@ -24,7 +24,8 @@ def step(backend: str, build: Callable[[], Any], shape: tuple[int, ...], classes
         net = build()
         x = nnx.asarray(rng.standard_normal(shape).astype("f4"))
         y = nnx.asarray(rng.integers(0, classes, shape[0]))
-        optimizer = nnx.optim.AdamW(net, lr=1e-2)
+        # Adam's first step is that of the gradient's sign, which rounding decides where a gradient is almost 0.
+        optimizer = (nnx.optim.AdamW if build is with_dropout else nnx.optim.SGD)(net, lr=1e-2)
         with nnx.record():
             loss = nnx.functional.cross_entropy(net(x), y)
         loss.backward()
@@ -42,15 +43,19 @@ def with_dropout() -> Any:
 
 @pytest.mark.parametrize(
     ("build", "shape", "classes"),
-    [(with_dropout, (9, 6), 3), (nnx.models.LeNet5, (2, 28, 28, 1), 10)],
-    ids=["MLP with dropout", "LeNet"],
+    [
+        (with_dropout, (9, 6), 3),
+        (nnx.models.LeNet5, (2, 28, 28, 1), 10),
+        (nnx.models.resnet20, (2, 12, 12, 3), 10),
+    ],
+    ids=["MLP with dropout", "LeNet", "ResNet-20"],
 )
 def test_a_training_step_is_that_of_numpy(build: Callable, shape: tuple[int, ...], classes: int) -> None:
     wanted = step("numpy", build, shape, classes)
     with machine().running() as launched:
         found = step("simt", build, shape, classes)
-    names = ["draw_mask", "masked_scale", "masked_scale"] if build is with_dropout else []
-    assert [kernel.name for kernel in launched] == [*names, "adam"]
+    names = ["draw_mask", "masked_scale", "masked_scale", "adam"] if build is with_dropout else []
+    assert [kernel.name for kernel in launched] == names
     rtol, atol = TOLERANCES["float32"]
     for name, values in wanted.items():
         scale = float(np.abs(values).max())

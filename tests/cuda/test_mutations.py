@@ -201,6 +201,15 @@ BUGS: dict[str, tuple[tuple, str, str, int, str, set[int] | None]] = {
         r"warpgroup.cu:\d+: warpgroup: deadlock: \d+ threads wait at barrier_wait",
         ALL,
     ),
+    "a copy that nobody waits for": (
+        WARPGROUP,
+        "    if (warp == 4) {\n",
+        "    if (threadIdx.x == 0) copy_tile(shared + 2 * STAGES * TILE - TILE, a, full, 0, 0);\n    if (warp == 4) {\n"
+        "        if (lane == 0 && k < 0) barrier_wait(full, 0);\n",
+        1,
+        "deadlock|nobody has waited|under way",
+        None,
+    ),
     "no wait for the products": (WARPGROUP, "        products_wait<0>();\n", "", 1, "products", None),
     "the tile of another step": (WARPGROUP, "depth < 64; depth += 16", "depth < 48; depth += 16", 1, "", ALL),
     "a misaligned row": (

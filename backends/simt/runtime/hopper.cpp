@@ -106,6 +106,8 @@ bool run_transfer() {
     return true;
 }
 
+bool transfers_left() { return !transfers.empty(); }
+
 void forget_transfers() {
     transfers.clear();
     barriers.clear();

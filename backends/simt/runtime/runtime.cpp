@@ -293,6 +293,7 @@ static void run_block() {
             release_barrier();
         }
     }
+    if (transfers_left()) return note(0, nullptr, "a block ends with tensor copies that nobody has waited for");
     for (int i = 0; i < block.size; ++i)
         if (*(uint64_t*)(block.stacks + (size_t)i * STACK_SIZE) != CANARY)
             return note(i, nullptr, "a thread uses more than %zu bytes of stack", STACK_SIZE);

@@ -102,6 +102,7 @@ void mark_in_flight(const void* address, size_t size, bool in_flight, const void
 // async.cpp and hopper.cpp
 void finish_copies(int keep_groups);
 bool run_transfer();
+bool transfers_left();
 void forget_transfers();
 const char* unfinished();
 
