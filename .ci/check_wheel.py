@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = {".py", ".typed", ".cu", ".cuh", ".npz", ".gz"}
+SHIPPED = {".py", ".typed", ".cu", ".cuh", ".cpp", ".hpp", ".npz", ".gz"}
 
 
 def expected() -> set[str]:

@@ -41,7 +41,7 @@ def report() -> dict[str, Any]:
     report : dict
         ``ok`` (whether NumPy works and nothing is set wrongly), ``problems`` (environment variables of nnx that are set
         wrongly -> what to do), ``versions``, ``platform``, ``blas``, ``backends`` (name -> None or why it cannot
-        be used), ``cuda`` (packages, driver, devices with memory in bytes), ``environment`` and ``data``.
+        be used), ``cuda`` (packages, driver, devices with memory in bytes, compiler), ``environment`` and ``data``.
 
     Examples
     --------
@@ -215,6 +215,16 @@ def _cuda_rows(cuda: dict[str, Any]) -> dict[str, str]:
         "CuPy packages": ", ".join(f"{name} {version}" for name, version in cuda["packages"].items()) or "none",
         "driver": told,
     }
+    compiler = cuda["compiler"]
+    rows["NVRTC"] = compiler["nvrtc"] or f"not usable: {compiler['problem']}"
+    rows["kernel cache"] = (
+        f"{compiler['cache']}: {compiler['kept']} compiled files, {compiler['kept_bytes'] / 1e6:.1f} MB, which took "
+        f"{compiler['kept_seconds']:.1f} s"
+    )
+    for architecture, used in compiler["architectures"].items():
+        rows[f"sm_{architecture}"] = (
+            f"{used['compiled']} files of kernels compiled in {used['seconds']:.1f} s, {used['hits']} from the cache"
+        )
     for number, device in enumerate(cuda["devices"]):
         rows[f"device {number}"] = (
             f"{device['name']}, compute capability {device['compute_capability']}, {device['memory'] / 2**30:.1f} GiB"

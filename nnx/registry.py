@@ -17,9 +17,10 @@ from .guests import guest_backend, guest_named
 _BUILT_IN = {
     "numpy": "nnx.backends.numpy:NumpyBackend",
     "cupy": "nnx.backends.cupy:CupyBackend",
+    "simt": "nnx.backends.simt:SimtBackend",
     "strict": "nnx.backends.strict:StrictBackend",
 }
-_TEST_ONLY = frozenset({"strict"})
+_TEST_ONLY = frozenset({"simt", "strict"})
 SCALARS = frozenset({bool, int, float, complex, type(None)})
 
 

@@ -6,7 +6,7 @@ It shows that the plug-in asks CuPy for the right things in the right order. Wha
 from __future__ import annotations
 
 import ctypes
-from types import ModuleType, TracebackType
+from types import ModuleType, SimpleNamespace, TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ class Device:
 
     stack: list[int] = [0]
     synchronized: list[int] = []
+    compute_capability = "75"  # too old for the kernels of nnx, which the stand-in cannot run
 
     def __init__(self, device: int | Device | None = None) -> None:
         self.id = Device.stack[-1] if device is None else device.id if isinstance(device, Device) else device
@@ -69,11 +70,49 @@ class ndarray(np.ndarray):
     def device(self) -> Device:  # type: ignore[override]
         return Device(self._device)
 
+    @property
+    def data(self) -> Any:  # type: ignore[override]
+        return SimpleNamespace(ptr=self.ctypes.data)
+
     def copy(self, order: Any = "C") -> ndarray:
         return wrap(np.array(self, order=order))
 
     def get(self) -> np.ndarray:
         return np.array(self)
+
+
+class LoadedFunction:
+    """A kernel on a device: it remembers its launches and computes nothing."""
+
+    launches: list[tuple] = []
+    ptr = 7
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, grid: tuple, block: tuple, arguments: tuple, shared: int) -> None:
+        LoadedFunction.launches.append((self.name, Device.stack[-1], grid, block, arguments, shared))
+
+
+class LoadedModule:
+    """`cupy.cuda.function.Module`: it takes the GPU code and gives its kernels."""
+
+    def load(self, code: bytes) -> None:
+        if code[:4] != b"\x7fELF":
+            raise RuntimeError("CUDA_ERROR_INVALID_IMAGE")
+
+    def get_function(self, name: str) -> LoadedFunction:
+        return LoadedFunction(name)
+
+
+class FunctionAttributes:
+    """`cupy_backends.cuda.api.driver`: what was asked for."""
+
+    asked: list[tuple[int, int, int]] = []
+
+    @staticmethod
+    def funcSetAttribute(pointer: int, attribute: int, value: int) -> None:
+        FunctionAttributes.asked.append((pointer, attribute, value))
 
 
 def wrap(value: Any) -> Any:
@@ -146,7 +185,12 @@ def modules() -> dict[str, ModuleType]:
     cupy.__dict__.update(cuda=cuda, linalg=linalg, fft=fft)
     cupyx.__dict__.update(scipy=cupyx_scipy)
     cupyx_scipy.__dict__.update(special=special)
-    found = [cupy, cuda, device, linalg, fft, cupyx, cupyx_scipy, special]
+    function, api = ModuleType("cupy.cuda.function"), ModuleType("cupy_backends.cuda.api")
+    function.__dict__.update(Module=LoadedModule)
+    api.__dict__.update(driver=FunctionAttributes)
+    cuda.__dict__.update(function=function)
+    roots = [ModuleType(name) for name in ("cupy_backends", "cupy_backends.cuda")]
+    found = [cupy, cuda, device, function, linalg, fft, cupyx, cupyx_scipy, special, *roots, api]
     for module in found:
         module.__path__ = []  # packages: their submodules can be imported
     return {module.__name__: module for module in found}

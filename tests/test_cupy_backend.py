@@ -25,8 +25,8 @@ made: dict[str, Any] = {}  # the modules of the stand-in and of what was importe
 
 
 def _of_cupy(name: str) -> bool:
-    plugin = name.startswith("nnx.backends.cupy.") and name != diagnosis.__name__
-    return plugin or re.match(r"(cupyx?|array_api_compat\.cupy)(\.|$)", name) is not None
+    importing = name in {f"nnx.backends.cupy.{m}" for m in ("indexing", "machine", "namespace", "special")}
+    return importing or re.match(r"(cupyx?|cupy_backends|array_api_compat\.cupy)(\.|$)", name) is not None
 
 
 @pytest.fixture

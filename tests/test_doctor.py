@@ -55,7 +55,7 @@ def test_the_report_is_plain_data() -> None:
     assert found["versions"]["nnx"]
     assert found["platform"]["cpus"] == os.cpu_count()
     assert found["platform"]["threads"] == nnx.get_num_threads()
-    assert set(found["cuda"]) == {"packages", "driver", "devices"}
+    assert set(found["cuda"]) == {"packages", "driver", "devices", "compiler"}
 
 
 def test_blas_and_its_threads_are_named() -> None:
@@ -177,6 +177,15 @@ REPORT = {
         "packages": {"cupy-cuda13x": "14.2.0"},
         "driver": {"cuda": "12.4", "error": 803},
         "devices": [{"name": "NVIDIA H200", "compute_capability": "9.0", "memory": 141 * 2**30}],
+        "compiler": {
+            "nvrtc": None,
+            "problem": 'NVRTC was not found. Install it: `pip install "nvidia-cuda-nvrtc==13.*"`.',
+            "architectures": {"90a": {"compiled": 2, "seconds": 0.31, "hits": 1}},
+            "cache": "/nowhere/nnx/kernels",
+            "kept": 3,
+            "kept_bytes": 120_000,
+            "kept_seconds": 0.5,
+        },
     },
     "environment": {},
     "data": {"NNX_DATA": None, "cache": "/nowhere/nnx"},
@@ -201,6 +210,9 @@ Backends
 CUDA
   CuPy packages  cupy-cuda13x 14.2.0
   driver         runs CUDA 12.4, but fails with error 803
+  NVRTC          not usable: NVRTC was not found. Install it: `pip install "nvidia-cuda-nvrtc==13.*"`.
+  kernel cache   /nowhere/nnx/kernels: 3 compiled files, 0.1 MB, which took 0.5 s
+  sm_90a         2 files of kernels compiled in 0.3 s, 1 from the cache
   device 0       NVIDIA H200, compute capability 9.0, 141.0 GiB
 
 Environment

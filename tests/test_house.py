@@ -260,7 +260,7 @@ def test_the_checks_see_what_they_are_there_for(tmp_path: Path):
 
 def test_no_file_is_too_long():
     folders = ("nnx", "backends", "tests", "examples", "benchmarks")
-    suffixes = (".py", ".cu", ".cuh", ".h")
+    suffixes = (".py", ".cu", ".cuh", ".cpp", ".hpp")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
     lengths = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files}
     too_long = {name: lines for name, lines in sorted(lengths.items()) if lines > MAX_LINES}

@@ -8,8 +8,10 @@ from typing import Any
 from nnx.errors import BackendError
 
 from . import diagnosis
+from .precompiling import precompile
+from .precompiling import report as _compiler_report
 
-__all__ = ["CupyBackend"]
+__all__ = ["CupyBackend", "precompile"]
 
 
 class CupyBackend:
@@ -21,13 +23,14 @@ class CupyBackend:
     name = "cupy"
     writable = True
     on_host = False
-    kernels: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
         try:
             import cupy
 
             from .indexing import EXTENSIONS as indexing
+            from .launchers import kernels_on
+            from .machine import CudaMachine
             from .namespace import xp
             from .special import EXTENSIONS as special
         except ImportError as error:
@@ -39,6 +42,8 @@ class CupyBackend:
         self.xp = xp
         self.array_types = (cupy.ndarray,)
         self.extensions: Mapping[str, Callable] = {**indexing, **special}
+        self.machine = CudaMachine()
+        self.kernels: Mapping[str, Any] = kernels_on(self.machine)
 
     def __repr__(self) -> str:
         return "CupyBackend()"
@@ -49,8 +54,8 @@ class CupyBackend:
 
     @classmethod
     def diagnosis(cls) -> dict[str, Any]:
-        """Return the installed packages, the driver and the devices, without importing CuPy."""
-        return diagnosis.report()
+        """Return the installed packages, the driver, the devices and the compiler, without importing CuPy."""
+        return {**diagnosis.report(), "compiler": _compiler_report()}
 
     def asarray(self, obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
         if not isinstance(obj, self.array_types):

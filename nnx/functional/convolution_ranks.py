@@ -94,6 +94,11 @@ def conv2d(
     ValueError, TypeError
         If another argument is out of range, or no integer.
 
+    Notes
+    -----
+    Fast algorithms add neighbouring rows before they multiply: an infinite element or a NaN may make NaN of a few more
+    elements around than it would by the definition (``nnx.use_kernels("off")``).
+
     References
     ----------
     .. [1] LeCun et al., "Gradient-based learning applied to document recognition", 1998.

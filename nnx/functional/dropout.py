@@ -8,10 +8,11 @@ from .. import random
 from ..autodiff import Array
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
-from ..backend import device, get_backend
+from ..backend import get_backend
 from ..checks import number
 from ..dtypes import dtype_name, is_floating
 from ..errors import DTypeError, ShapeError
+from .drawing import draw_mask
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -145,7 +146,7 @@ def keep_mask(raw: Any, shape: tuple[int, ...], p: float) -> Any:
     for n in shape:
         size *= n
     key, counter = random.dropout_stream().reserve(size)
-    return get_backend(raw).asarray(random.bernoulli_mask(key, counter, shape, 1.0 - p), device=device(raw))
+    return draw_mask(raw, key, counter, shape, 1.0 - p)
 
 
 def channel_shape(shape: tuple[int, ...], batched: bool) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from .. import random
 from ..autodiff.namespace import namespace
-from ..backend import device, get_backend
 from ..checks import check_range
+from .drawing import draw_uniform
 from .dropout import raw_floating
 from .norm import narrowed, widened
 
@@ -87,9 +87,8 @@ def _normal(raw: Any) -> Any:
     shape = tuple(raw.shape)
     size = math.prod(shape)
     pairs = (size + 1) // 2
-    drawn = random.uniform(*random.dropout_stream().reserve(2 * pairs), (2, pairs))
-    like = widened(xp, raw)
-    uniform = get_backend(raw).asarray(drawn, dtype=like.dtype, device=device(raw))
+    drawn = draw_uniform(raw, *random.dropout_stream().reserve(2 * pairs), (2, pairs))
+    uniform = xp.astype(drawn, widened(xp, raw).dtype)
     radius = xp.sqrt(-2.0 * xp.log(1.0 - uniform[0, ...]))  # of a number above 0
     angle = (2.0 * math.pi) * uniform[1, ...]
     normal = xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)], axis=0)[:size]

@@ -11,10 +11,11 @@ from typing import Any
 from .. import random
 from ..autodiff import stop_gradient
 from ..autodiff.namespace import namespace
-from ..backend import device, get_backend
+from ..backend import device
 from ..checks import boolean, number
 from ..errors import ShapeError
 from .checks import per_axis
+from .drawing import draw_uniform
 from .pooling_primitives import elements_at
 from .windows import Sizes, channels_first_hint, image_namespace
 
@@ -73,8 +74,8 @@ def fractional_max_pool_nd(
     drawn_shape = (shape[0], shape[-1], rank)
     if samples is None:
         count = shape[0] * shape[-1] * rank
-        drawn = random.uniform(*random.dropout_stream().reserve(count), drawn_shape)
-        samples = get_backend(raw).asarray(drawn, dtype=raw.dtype, device=device(raw))
+        drawn = draw_uniform(raw, *random.dropout_stream().reserve(count), drawn_shape)
+        samples = namespace(raw).astype(drawn, raw.dtype)
     elif tuple(samples.shape) != drawn_shape:
         raise ShapeError(f"{where}: expected _random_samples of shape {drawn_shape}, got {tuple(samples.shape)}.")
     places = _places(raw, kernel, size, stop_gradient(samples))

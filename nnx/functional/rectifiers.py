@@ -10,9 +10,9 @@ from typing import Any
 
 from .. import random
 from ..autodiff import Array
-from ..backend import device, get_backend
 from ..checks import number
 from .arguments import check_bounds, check_celu, check_channels, floating_namespace
+from .drawing import draw_uniform
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
@@ -119,8 +119,7 @@ def rrelu(input: Any, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: 
     size = 1
     for n in shape:
         size *= n
-    drawn = random.uniform(*random.dropout_stream().reserve(size), shape)
-    uniform = get_backend(raw).asarray(drawn, dtype=raw.dtype, device=device(raw))
+    uniform = xp.astype(draw_uniform(raw, *random.dropout_stream().reserve(size), shape), raw.dtype)
     return _sloped(xp, input, lower + (upper - lower) * uniform)
 
 

@@ -12,6 +12,7 @@ from ..backend import device
 from ..dtypes import dtype_name
 from ..errors import DTypeError, ShapeError
 from .checks import namespace_of
+from .loss_checks import on_host
 from .windows import Sizes, check_windows, image_namespace
 
 
@@ -33,8 +34,22 @@ def max_unpool_nd(
     n, *lengths, channels = input.shape
     size = _output_lengths(where, tuple(input.shape), kernel, stride, padding, output_size)
     listed = (n, math.prod(lengths), channels)
+    _check_places(where, indices, math.prod(size))
     values, places = xp.reshape(input, listed), namespace(indices).reshape(indices, listed)
     return xp.reshape(put_at_places(values, places, math.prod(size)), (n, *size, channels))
+
+
+def _check_places(where: Any, indices: Any, count: int) -> None:
+    """Raise if an index lies outside the output; only on the host, where looking costs nothing."""
+    raw = on_host(indices)
+    if raw is None:
+        return
+    low, high = int(namespace(raw).min(raw)), int(namespace(raw).max(raw))
+    if low < 0 or high >= count:
+        raise ShapeError(
+            f"{where}: expected indices from 0 to {count - 1}, the places of the output, got some from {low} to "
+            f"{high}; pass what the max pooling returned, or a larger output_size."
+        )
 
 
 @primitive("put_at_places", arrays=2)

@@ -80,13 +80,15 @@ def _window_counts(
     lengths: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Sizes | None:
     """How many windows there are along each axis, or None if something is wrong with them."""
-    if any(p > k // 2 for k, p in zip(kernel, padding, strict=True)) or not _fits(lengths, kernel, padding, dilation):
+    if any(p > k // 2 for k, p in zip(kernel, padding, strict=True)) or min(lengths) < 1:
         return None
     size = []
     for n, k, s, p, d in zip(lengths, kernel, stride, padding, dilation, strict=True):
         count = (n + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil_mode else 0)) // s + 1
         # a window must not begin behind the image
         size.append(count - 1 if ceil_mode and (count - 1) * s >= n + p else count)
+    if min(size) < 1:
+        return None
     windows = uniform_windows(lengths, kernel, stride, padding, dilation, tuple(size))
     return tuple(size) if all(map(all, windows)) else None  # a range is false if it is empty
 

@@ -12,7 +12,18 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import WeightsError
-from ..layers import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Flatten, Linear, Module
+from ..layers import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    Flatten,
+    Linear,
+    Module,
+    Unflatten,
+)
 from .checkpoint import check_module, read_safetensors, write_safetensors
 
 _Turn = Callable[[np.ndarray], np.ndarray]
@@ -185,7 +196,7 @@ def _every_name(module: Module, prefix: str = "") -> list[tuple[str, Module]]:
 def _linear_after_flatten(function: str, module: Module, example: Any) -> dict[Module, tuple[int, ...]]:
     """Return what the inputs of linear layers were before they were flattened, by watching one forward pass."""
     modules = list(module.modules())
-    if not any(isinstance(each, Flatten) for each in modules) or not any(isinstance(each, Linear) for each in modules):
+    if not any(isinstance(each, (Flatten, Unflatten)) for each in modules):
         return {}
     if example is None:
         raise WeightsError(
@@ -194,14 +205,22 @@ def _linear_after_flatten(function: str, module: Module, example: Any) -> dict[M
         )
     flat: list[tuple[Any, tuple[int, ...]]] = []  # arrays that hold flattened values, with the shape before
     found: dict[Module, tuple[int, ...]] = {}
+    unclear: list[str] = []
+    names = {each: name for name, each in module.named_modules()}
 
     def watch(each: Module, args: tuple[Any, ...], output: Any) -> None:
         known = next((shape for array, shape in flat if args and array is args[0]), None)
-        if isinstance(each, Flatten) and len(args[0].shape) > 2 and each.start_dim == 1:
-            flat.append((output, tuple(args[0].shape[1:])))
+        if isinstance(each, Flatten):
+            shape = tuple(args[0].shape[1:])
+            if len(shape) > 1 and each.start_dim == 1 and math.prod(shape[:-1]) > 1:  # one place has one order
+                flat.append((output, shape))
+        elif isinstance(each, Unflatten) and len(each.unflattened_size) > 1:
+            unclear.append(f"{names[each]} ({type(each).__name__})")
         elif known is not None and isinstance(each, Linear):
             found[each] = known
-        elif known is not None and not any(True for _ in each.parameters()) and output.shape == args[0].shape:
+        elif known is not None and each._parameters:
+            unclear.append(f"{names[each]} ({type(each).__name__})")
+        elif known is not None and not each._modules and output.shape == args[0].shape:
             flat.append((output, known))  # such as dropout or an activation in between
 
     training = {each: each.training for each in modules}
@@ -213,6 +232,13 @@ def _linear_after_flatten(function: str, module: Module, example: Any) -> dict[M
             remove()
         for each, flag in training.items():
             each.__dict__["training"] = flag
+    if flat and not found and not unclear and any(isinstance(each, Linear) for each in modules):
+        unclear.append("what follows a Flatten")
+    if unclear:
+        raise WeightsError(
+            f"{function}: cannot tell the order of the features at {', '.join(unclear)}: PyTorch counts those of "
+            "flattened images channel by channel. Put the Flatten right before a Linear, or turn these weights by hand."
+        )
     return found
 
 

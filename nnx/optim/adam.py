@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..backend import get_backend
 from ..checks import boolean
+from ..kernels import choose_kernel
 from .optimizer import Optimizer
 from .parts import Step
 from .rules import check_betas, check_decay, check_eps, with_decay
@@ -95,6 +97,8 @@ class Adam(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: list[Any], step: Step) -> tuple[Any, list[Any]]:
         options, lr, t, _ = step
         beta1, beta2 = options["betas"]
+        if "adam" in get_backend(p).kernels and not options["amsgrad"] and self._by_kernel(p, g, state, step):
+            return p, state
         p, g = with_decay(p, g, step, options["decoupled_weight_decay"])
         mean, square, *rest = state  # divided by 1 - beta: a multiplication less each
         mean *= beta1
@@ -111,6 +115,26 @@ class Adam(Optimizer):
         change *= lr * root * (1 - beta1) / (1 - beta1**t)
         p -= change
         return p, [mean, square, *rest]
+
+    def _by_kernel(self, p: Any, g: Any, state: list[Any], step: Step) -> bool:
+        """Change the arrays by one kernel; return False if there is none for them."""
+        options, lr, t, _ = step
+        beta1, beta2 = options["betas"]
+        decay, decoupled = options["weight_decay"], options["decoupled_weight_decay"]
+        root = math.sqrt((1 - beta2**t) / (1 - beta2))
+        numbers = (
+            1 - lr * decay if decoupled else 1.0,
+            -1.0 if options["maximize"] else 1.0,
+            0.0 if decoupled else decay,
+            beta1,
+            beta2,
+            options["eps"] * root,
+            lr * root * (1 - beta1) / (1 - beta1**t),
+        )
+        kernel = choose_kernel("adam", get_backend(p), (p, g, *state, *numbers))
+        if kernel is not None:
+            kernel.forward(p, g, *state, *numbers)
+        return kernel is not None
 
 
 class AdamW(Adam):

@@ -10,7 +10,9 @@ import pytest
 
 import nnx
 from nnx import functional
+from nnx.errors import ShapeError
 from tests.functional.against_torch import agree, channels_last
+from tests.tolerances import assert_close
 
 LENGTHS = [(7, 6, 5), (5, 8, 6)]
 
@@ -191,3 +193,21 @@ def test_indices_are_not_tracked(xp_backend: Any) -> None:
     output, indices = functional.max_pool2d(x, 2, return_indices=True)
     assert output.tracked
     assert not isinstance(indices, nnx.Array)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(2, 3, 2), (2, 4, 3)])
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+def test_ceil_mode_takes_a_window_larger_than_the_image(name, size, kernel, stride, xp_backend):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).standard_normal((1, size, size, 2))
+    found = getattr(nnx.functional, name)(xp_backend.array(x), kernel, stride, ceil_mode=True)
+    images = torch.from_numpy(np.moveaxis(x, -1, 1).copy())
+    theirs = getattr(torch.nn.functional, name)(images, kernel, stride, ceil_mode=True)
+    assert_close(found, np.moveaxis(theirs.numpy(), 1, -1))
+
+
+@pytest.mark.parametrize("index", [-1, 16])
+def test_unpooling_refuses_places_outside_the_output(index, xp_backend):
+    x, places = xp_backend.array(np.ones((1, 1, 1, 1))), xp_backend.array(np.full((1, 1, 1, 1), index))
+    with pytest.raises(ShapeError, match=r"max_unpool2d: expected indices from 0 to 3, the places of the output, got"):
+        nnx.functional.max_unpool2d(x, places, 2)

@@ -235,3 +235,19 @@ def test_unknown_options_are_refused() -> None:
         models.ResNet(models.BasicBlock, (1,), stem="mnist")
     with pytest.raises(ValueError, match="VGG: expected numbers of filters and 'M' in layers, got 'A'"):
         models.VGG((8, "A"))
+
+
+@pytest.mark.parametrize(
+    ("layers", "where"),
+    [
+        ((nnx.Flatten(), nnx.BatchNorm(36), nnx.Linear(36, 3)), r"1 \(BatchNorm\)"),
+        ((nnx.Flatten(), nnx.Lambda(lambda x: x * 2), nnx.PReLU(36), nnx.Linear(36, 3)), r"2 \(PReLU\)"),
+        ((nnx.Flatten(), nnx.Linear(36, 36), nnx.Unflatten(1, (3, 3, 4)), nnx.Conv2d(4, 2, 3)), r"2 \(Unflatten\)"),
+    ],
+)
+def test_an_order_that_cannot_be_told_is_refused(layers: tuple, where: str) -> None:
+    """Loaded in the order that they have, such weights would be wrong in silence."""
+    net = nnx.Sequential(*layers)
+    state = {name: np.array(array) for name, array in net.state_dict().items()}
+    with pytest.raises(WeightsError, match=rf"cannot tell the order of the features at {where}: PyTorch counts"):
+        nnx.io.load_torch_weights(net, state, example=np.zeros((1, 3, 3, 4), "float32"))

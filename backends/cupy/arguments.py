@@ -1,0 +1,133 @@
+"""The arguments of a launch, checked against what the kernel declares: one check for each parameter, made once.
+
+A launch costs the CPU some microseconds, so that the usual case is decided by few comparisons; what is wrong is then
+found out at leisure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnx.errors import BackendError, DTypeError, ShapeError
+
+from .source import TENSOR_MAP, Parameter
+
+# Takes the function that tells an array's address, and a value; returns what is passed to the kernel.
+Check = Callable[[Callable[[Any], int], Any], Any]
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """An argument for a parameter of the type ``TensorMap``: a matrix of 16-bit numbers that is copied by tiles.
+
+    A row of a tile has 64 columns: 128 bytes, by which it is swizzled in shared memory.
+    """
+
+    array: Any
+    tile_rows: int
+    tile_columns: int = 64
+
+
+def check_for(kernel: object, parameter: Parameter) -> Check:
+    """Return the check of a parameter."""
+    where = f"{kernel}: argument {parameter.name}"
+    if parameter.dtype == TENSOR_MAP:
+        return _tiled(where)
+    if parameter.is_array:
+        return _array(where, np.dtype(parameter.dtype), parameter.is_written)
+    kind = np.dtype(parameter.dtype).kind
+    return {"f": _real, "b": _boolean}.get(kind, _integer)(where, np.dtype(parameter.dtype))
+
+
+def _array(where: str, dtype: np.dtype, is_written: bool) -> Check:
+    itemsize = dtype.itemsize
+
+    def check(address_of: Callable[[Any], int], value: Any) -> Any:
+        if getattr(value, "dtype", None) != dtype:
+            raise DTypeError(
+                f"{where}: expected an array of {dtype}, got {getattr(value, 'dtype', type(value).__name__)}."
+            )
+        flags = value.flags
+        if not flags.c_contiguous:
+            raise ShapeError(
+                f"{where}: expected a contiguous array (C order), got strides {value.strides} for shape "
+                f"{value.shape}; copy it."
+            )
+        if is_written and not getattr(flags, "writeable", True):
+            raise BackendError(f"{where}: expected an array that can be written to, got a read-only one; copy it.")
+        if itemsize > 1 and value.size and address_of(value) % itemsize:
+            raise BackendError(f"{where}: expected memory aligned to {itemsize} bytes; copy it.")
+        return value
+
+    return check
+
+
+def _tiled(where: str) -> Check:
+    def check(address_of: Callable[[Any], int], value: Any) -> Tiled:
+        if not isinstance(value, Tiled):
+            raise DTypeError(f"{where}: expected an array as Tiled(array, rows), got {type(value).__name__}.")
+        array = value.array
+        if array.dtype.itemsize != 2 or array.ndim != 2 or not array.flags.c_contiguous or not array.size:
+            raise ShapeError(
+                f"{where}: expected a contiguous matrix of 16-bit numbers that is not empty, got {array.dtype} of "
+                f"shape {array.shape}."
+            )
+        if array.shape[1] % 8 or address_of(array) % 16:
+            raise ShapeError(
+                f"{where}: expected rows that begin at multiples of 16 bytes, got {array.shape[1]} columns."
+            )
+        if value.tile_columns != 64 or not 1 <= value.tile_rows <= 256:
+            raise ShapeError(
+                f"{where}: expected tiles of 1 to 256 rows and 64 columns, got {value.tile_rows} and "
+                f"{value.tile_columns}."
+            )
+        return value
+
+    return check
+
+
+# ------------------------------------------------------------------ numbers, as NumPy scalars of the declared dtype
+
+
+def _real(where: str, dtype: np.dtype) -> Check:
+    cast, largest = dtype.type, float(np.finfo(dtype).max)
+
+    def check(address_of: Callable[[Any], int], value: Any) -> Any:
+        if type(value) is float and -largest <= value <= largest:
+            return cast(value)
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise DTypeError(f"{where}: expected a number for {dtype}, got {value!r}.")
+        if largest < abs(float(value)) < math.inf:
+            raise BackendError(f"{where}: {value!r} is too large for {dtype}.")
+        return cast(value)
+
+    return check
+
+
+def _boolean(where: str, dtype: np.dtype) -> Check:
+    def check(address_of: Callable[[Any], int], value: Any) -> Any:
+        if not isinstance(value, (bool, np.bool_)):
+            raise DTypeError(f"{where}: expected True or False, got {value!r}.")
+        return np.bool_(value)
+
+    return check
+
+
+def _integer(where: str, dtype: np.dtype) -> Check:
+    cast, smallest, largest = dtype.type, int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+    def check(address_of: Callable[[Any], int], value: Any) -> Any:
+        if type(value) is int and smallest <= value <= largest:
+            return cast(value)
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            raise DTypeError(f"{where}: expected an int for {dtype}, got {value!r}.")
+        if not smallest <= value <= largest:
+            raise BackendError(f"{where}: expected an int from {smallest} to {largest} ({dtype}), got {value}.")
+        return cast(value)
+
+    return check

@@ -1,0 +1,67 @@
+"""The kernels in the simulator over the awkward shapes, strides and dtypes that the CPU kernels are tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx.backend import load_backend
+from tests.cuda.own_kernels import machine
+from tests.kernels import test_numpy_kernels
+from tests.kernels.cases import CASES, REFUSED, Case
+
+SIMT = load_backend("simt")
+NAMES = sorted(set(SIMT.kernels) & set(CASES))
+GRID = [case for name in NAMES for case in CASES[name]()]
+REFUSALS = [(entry[0], entry[1]) for name in NAMES for entry in REFUSED[name] if entry[1][0].dtype == np.float64]
+
+
+def on_simt(value: Any) -> Any:
+    """The array itself, strides and all, as one of the simulator."""
+    is_array = isinstance(value, (np.ndarray, np.generic))
+    return np.asarray(value).view(SIMT.array_types[0]) if is_array else value
+
+
+def outcome(case: Case, place: Callable[[Any], Any]) -> list[np.ndarray]:
+    """The output, the gradients, and those of a projection of the gradients."""
+    args = [place(arg) for arg in case.args]
+
+    def function(*values: Any) -> Any:
+        given = dict(zip(case.differentiable, values, strict=True))
+        return case.function(*[given.get(i, arg) for i, arg in enumerate(args)], **case.options)
+
+    def cotangent(like: Any) -> Any:
+        drawn = np.random.default_rng(5).uniform(0.5, 1.5, like.shape)
+        return place(np.asarray(drawn, like.dtype))
+
+    def gradients(*values: Any) -> list:
+        out, pullback = nnx.vjp(function, *values)
+        return list(pullback(cotangent(out)))
+
+    variables = [args[i] for i in case.differentiable]
+    once, pullback = nnx.vjp(gradients, *variables)
+    twice = pullback([cotangent(g) for g in once])
+    return [nnx.to_numpy(array) for array in (function(*variables), *once, *twice)]
+
+
+@pytest.mark.parametrize("case", GRID, ids=str)
+def test_outputs_and_gradients(case: Case) -> None:
+    contiguous = all(arg.flags.c_contiguous for arg in case.args if isinstance(arg, np.ndarray))
+    with machine().running(schedule=3) as launched:
+        found = outcome(case, on_simt)
+    assert bool(launched) == (contiguous and case.args[0].size > 0)
+    with nnx.use_kernels("off"):
+        wanted = outcome(case, lambda value: value)
+    test_numpy_kernels.close(found, wanted)
+
+
+@pytest.mark.parametrize(("function", "args"), REFUSALS)
+def test_what_a_kernel_does_not_take_goes_to_the_reference(function: Callable, args: tuple) -> None:
+    with machine().running() as launched:
+        found = function(*[on_simt(arg) for arg in args])
+    assert launched == []
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(function(*args)))
