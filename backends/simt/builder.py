@@ -17,7 +17,7 @@ from nnx.backends.cupy.source import Declaration
 from nnx.errors import BackendError
 
 RUNTIME = Path(__file__).parent / "runtime"
-_UNITS = ("runtime", "checks", "async", "tensor", "hopper")
+_UNITS = ("runtime", "checks", "async", "clocks", "tensor", "hopper")
 _COMMON = ("-std=c++17", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off")
 # DWARF 4, because in version 5 addr2line takes one file for another.
 _KERNEL = (*_COMMON, "-w", "-gdwarf-4", "-fvisibility=hidden", f"-I{RUNTIME}", "-include", str(RUNTIME / "cuda.cuh"))

@@ -266,3 +266,15 @@ def test_the_kernels_themselves_are_clean(setting: tuple) -> None:
     for schedule in ALL:
         with machine().running(schedule, checked=True):
             assert outcome(run, own(file, name, *defines), size) == ""
+
+
+@pytest.mark.parametrize("schedule", sorted(ALL))
+def test_a_stage_that_is_given_back_before_it_is_used_is_a_race(schedule: int) -> None:
+    """The result is wrong in some schedules only; the clocks of the barriers tell in all of them."""
+    given_back = "        barrier_arrive(empty + stage);\n"
+    text = text_of("warpgroup.cu")
+    assert text.count(given_back) == text.count("        products_fence();\n") == 1
+    text = text.replace(given_back, "").replace("        products_fence();\n", given_back)
+    with machine().running(schedule):
+        told = outcome(own_kernels.run_warpgroup, own("warpgroup.cu", "warpgroup", text=text), (64, 64, 320))
+    assert re.search("race: a write to shared memory that thread .* reads|under way", told), told

@@ -22,6 +22,7 @@ struct Access {
     uint16_t thread, warp;
     uint32_t epoch, warp_epoch;
     bool atomic;
+    uint32_t time;  // by the clock of the thread, in blocks that have such clocks
 };
 struct Cell {
     uint32_t generation;
@@ -29,7 +30,14 @@ struct Cell {
     Access written, read;
 };
 
+// Of blocks that have clocks: the last reader of four bytes in every warp, since each may be ordered in a way of its own.
+struct Readers {
+    uint32_t generation;
+    Access of[32];
+};
+
 static std::vector<Cell> shadow, fixed_shadow;
+static std::vector<Readers> readers, fixed_readers;
 static std::vector<std::pair<const char*, const char*>> segments;  // of the library that holds the kernel
 
 static int remember_segments(dl_phdr_info* info, size_t, void* entry) {
@@ -60,17 +68,19 @@ static bool is_ordered(const Access& before, const Access& now) {
     if (before.thread == NOBODY || before.thread == now.thread) return true;
     if (before.atomic && now.atomic) return true;
     if (before.epoch < now.epoch) return true;
-    return before.warp == now.warp && before.warp_epoch < now.warp_epoch;
+    if (before.warp == now.warp && before.warp_epoch < now.warp_epoch) return true;
+    return block.by_mbarrier && before.thread < SEVERAL && clock_knows(now.thread, before.thread, before.time);
 }
 
 static Access access_now(bool atomic) {
     const int thread = block.current, warp = thread / 32;
-    return {(uint16_t)thread, (uint16_t)warp, block.epoch, block.warps[warp].epoch, atomic};
+    const uint32_t time = block.by_mbarrier ? clock_time(thread) : 1;
+    return {(uint16_t)thread, (uint16_t)warp, block.epoch, block.warps[warp].epoch, atomic, time};
 }
 
 static Cell& fresh(Cell& cell) {
     if (cell.generation != block.generation) {
-        const Access none = {NOBODY, NOBODY, 0, 0, false};
+        const Access none = {NOBODY, NOBODY, 0, 0, false, 0};
         cell = {block.generation, false, none, none};
     }
     return cell;
@@ -81,24 +91,50 @@ static void conflict(const void* where, const char* what, const Access& before, 
     fail(where, "race: %s shared memory that thread %u %s without a barrier between", what, before.thread, how);
 }
 
+static Readers& readers_of(const Cell* cell) {
+    const bool dynamic = !shadow.empty() && cell >= shadow.data() && cell < shadow.data() + shadow.size();
+    std::vector<Readers>& all = dynamic ? readers : fixed_readers;
+    const std::vector<Cell>& cells = dynamic ? shadow : fixed_shadow;
+    if (all.size() < cells.size() / 4 + 1) all.resize(cells.size() / 4 + 1);
+    Readers& found = all[(cell - cells.data()) / 4];
+    if (found.generation != block.generation) {
+        found.generation = block.generation;
+        for (Access& access : found.of) access = {NOBODY, NOBODY, 0, 0, false, 0};
+    }
+    return found;
+}
+
+// Remember that a thread reads, in the one way or the other.
+static void note_read(Cell& cell, const Access& now) {
+    Access& read = cell.read;
+    if (block.by_mbarrier) readers_of(&cell).of[now.warp] = now;
+    else if (read.thread == NOBODY || read.epoch < now.epoch || read.thread == now.thread) read = now;
+    else if (read.warp == now.warp) read = {SEVERAL, now.warp, now.epoch, now.warp_epoch, false, 0};
+    else read = {SEVERAL, SEVERAL, now.epoch, 0, false, 0};
+}
+
+static void check_reads(Cell& cell, const Access& now, const void* where) {
+    if (!is_ordered(cell.read, now)) conflict(where, "a write to", cell.read, "reads");
+    if (!block.by_mbarrier) return;
+    for (const Access& read : readers_of(&cell).of)
+        if (!is_ordered(read, now)) conflict(where, "a write to", read, "reads");
+}
+
 static void check_shared(Cell* cells, size_t size, bool write, bool atomic, const void* where) {
     const Access now = access_now(atomic);
     for (size_t i = 0; i < size; ++i) {
         Cell& cell = fresh(cells[i]);
         if (cell.in_flight)
             fail(where, "%s of shared memory to which an asynchronous copy is under way", write ? "a write" : "a read");
-        if ((!write || atomic) && cell.written.thread == NOBODY) fail(where, "a read of shared memory that nothing has written");
-        if (!block.by_mbarrier && !is_ordered(cell.written, now))
-            conflict(where, write ? "a write to" : "a read of", cell.written, "writes");
-        if (write) {
-            if (!block.by_mbarrier && !is_ordered(cell.read, now)) conflict(where, "a write to", cell.read, "reads");
-            cell.written = now;
+        if ((!write || atomic) && cell.written.thread == NOBODY)
+            fail(where, "a read of shared memory that nothing has written");
+        if (!is_ordered(cell.written, now)) conflict(where, write ? "a write to" : "a read of", cell.written, "writes");
+        if (!write) {
+            note_read(cell, now);
             continue;
         }
-        Access& read = cell.read;
-        if (read.thread == NOBODY || read.epoch < now.epoch || read.thread == now.thread) read = now;
-        else if (read.warp == now.warp) read = {SEVERAL, now.warp, now.epoch, now.warp_epoch, false};
-        else read = {SEVERAL, SEVERAL, now.epoch, 0, false};
+        check_reads(cell, now, where);
+        cell.written = now;
     }
 }
 

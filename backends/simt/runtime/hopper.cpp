@@ -17,10 +17,11 @@ struct BarrierState {
 };
 static_assert(sizeof(BarrierState) == 8, "a barrier is a 64-bit word");
 
-// Who set it up, and when: others may use it after a barrier of the block only.
+// Who set it up, and when: others may use it after a barrier of the block only. And what those who arrived know of.
 struct SetUp {
     int thread;
     uint32_t epoch;
+    std::vector<uint32_t> clock;
 };
 static std::map<const void*, SetUp> barriers;
 
@@ -72,6 +73,7 @@ static void complete(BarrierState& barrier) {
 
 static void arrive(BarrierState& barrier, const void* where) {
     if (!barrier.pending) fail(where, "more threads arrive at a barrier than it was set up for");
+    clock_release(block.current, barriers[&barrier].clock);
     --barrier.pending;
     complete(barrier);
 }
@@ -93,6 +95,7 @@ static void carry_out(const Transfer& copy) {
             else
                 memset(to, 0, 2);
         }
+    clock_release(copy.thread, barriers[copy.barrier].clock);
     copy.barrier->bytes -= (int)(width * copy.map.tile_rows);
     complete(*copy.barrier);
     block.current = before;
@@ -159,7 +162,8 @@ extern "C" {
 void simt_barrier_init(void* barrier, unsigned arrivals) {
     if (!is_shared(barrier) || (uintptr_t)barrier % 8) fail(SIMT_HERE, "a barrier has to lie in shared memory, aligned to 8 bytes");
     *(BarrierState*)barrier = {(uint16_t)arrivals, (uint16_t)arrivals, 0, 0};
-    barriers[barrier] = {block.current, block.epoch};
+    barriers[barrier] = {block.current, block.epoch, {}};
+    clocks_start();
     block.by_mbarrier = true;
 }
 
@@ -174,6 +178,7 @@ void simt_barrier_arrive_expecting(void* barrier, unsigned bytes) {
 void simt_barrier_wait(void* barrier, unsigned parity) {
     BarrierState& state = barrier_at(barrier, SIMT_HERE);
     while ((state.phase & 1) == parity) wait_in(State::spinning, SIMT_HERE, "barrier_wait");
+    clock_acquire(block.current, barriers[barrier].clock);
 }
 
 void simt_copy_tile(void* to, const void* map, void* barrier, int row, int column) {

@@ -186,7 +186,10 @@ static bool release_collectives(int first, int last) {
         }
         if (!complete) continue;  // a lane spins
         const unsigned mask = thread.mask;
-        if (mask == ~0u && thread.outbox_size < 0) ++warp.epoch;
+        if (thread.outbox_size < 0) {
+            if (mask == ~0u) ++warp.epoch;
+            if (block.by_mbarrier) clocks_join(first, mask);
+        }
         for (int other = 0; other < 32; ++other)
             if (mask >> other & 1) {
                 Thread& partner = block.threads[first + other];
@@ -246,6 +249,7 @@ static void release_barrier() {
         if (thread.barrier_result) *thread.barrier_result = votes;
     }
     ++block.epoch;
+    if (block.by_mbarrier) clocks_join_all();
 }
 
 static void prepare_threads() {

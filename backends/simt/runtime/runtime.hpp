@@ -67,7 +67,7 @@ struct Block {
     int size, current, schedule;  // current: the running thread, -1 for the scheduler
     uint32_t epoch;               // __syncthreads passed
     uint32_t generation;          // blocks run so far
-    bool failed, by_mbarrier;     // by_mbarrier: synchronised by more than the checks understand
+    bool failed, by_mbarrier;     // by_mbarrier: also synchronised by barriers in shared memory
     uint64_t progress;            // counts what a spinning thread may be waiting for
     void* scheduler_pointer;
     std::vector<Thread> threads;
@@ -99,6 +99,14 @@ bool is_shared(const void* address);
 void start_checks(const void* entry);
 void check(const volatile void* address, size_t size, bool write, bool atomic, const void* where);
 void mark_in_flight(const void* address, size_t size, bool in_flight, const void* where);
+// clocks.cpp
+void clocks_start();
+uint32_t clock_time(int thread);
+bool clock_knows(int thread, int other, uint32_t time);
+void clock_release(int thread, std::vector<uint32_t>& to);
+void clock_acquire(int thread, const std::vector<uint32_t>& from);
+void clocks_join(int first, unsigned mask);
+void clocks_join_all();
 // async.cpp and hopper.cpp
 void finish_copies(int keep_groups);
 bool run_transfer();
