@@ -200,7 +200,9 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        rank_free = name[:-2] if name[-2:] in ("1d", "2d", "3d") and name[:-2] in globals() else ""
+        hint = f"; nnx.{rank_free} is for images of any number of dimensions" if rank_free else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
     return value
 

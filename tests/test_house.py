@@ -300,6 +300,8 @@ def test_what_is_imported_at_the_first_use_is_what_type_checkers_see():
         assert getattr(nnx, name) is not None
     with pytest.raises(AttributeError, match="module 'nnx' has no attribute 'modles'"):
         nnx.modles  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'BatchNorm2d'; nnx\.BatchNorm is for images of any"):
+        nnx.BatchNorm2d  # noqa: B018
 
 
 def test_import_is_quick(tmp_path: Path):

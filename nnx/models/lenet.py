@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import ShapeError
 from ..layers import Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 
 
@@ -29,6 +30,7 @@ class LeNet5(Module):
     """
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1) -> None:
+        self.in_channels = in_channels
         self.features = Sequential(
             Conv2d(in_channels, 6, 5, padding=2),
             ReLU(),
@@ -41,4 +43,9 @@ class LeNet5(Module):
         self.classifier = Sequential(Linear(16 * 5 * 5, 120), ReLU(), Linear(120, 84), ReLU(), Linear(84, num_classes))
 
     def forward(self, input: Any) -> Any:
+        if tuple(input.shape[1:3]) != (28, 28):
+            raise ShapeError(
+                f"LeNet5: expected images (N, 28, 28, {self.in_channels}), got {tuple(input.shape)}. Pad or resize "
+                "them, e.g. with nnx.functional.interpolate."
+            )
         return self.classifier(self.flatten(self.features(input)))

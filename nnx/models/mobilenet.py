@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checks import check_range
 from ..init import kaiming_normal, normal
 from ..layers import AdaptiveAvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, Module, ReLU6, Sequential
 
@@ -89,6 +90,7 @@ class MobileNetV2(Module):
     def __init__(
         self, num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.2, in_channels: int = 3
     ) -> None:
+        check_range("MobileNetV2", "width_mult", width_mult, 0.05)
         channels = _rounded(32 * width_mult)
         last = _rounded(1280 * max(1.0, width_mult))
         features: list[Module] = [_conv_norm(in_channels, channels, 3, stride=2)]

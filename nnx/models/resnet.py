@@ -148,6 +148,10 @@ class ResNet(Module):
     ) -> None:
         if stem not in ("imagenet", "cifar"):
             raise ValueError(f"ResNet: expected stem to be 'imagenet' or 'cifar', got {stem!r}.")
+        if not layers:
+            raise ValueError(
+                "ResNet: expected layers to give the number of blocks of each stage, got none, e.g. (2, 2)."
+            )
         self.conv1 = _conv(in_channels, width, 7, 2) if stem == "imagenet" else _conv(in_channels, width, 3)
         self.bn1 = BatchNorm(width)
         self.relu = ReLU()

@@ -86,7 +86,12 @@ class UNet(Module):
         self.outc = _Out(width, num_classes)
 
     def forward(self, input: Any) -> Any:
-        step = 2**self.depth
+        channels, step = self.inc.double_conv[0].in_channels, 2**self.depth
+        if len(input.shape) == 4 and input.shape[-1] != channels and input.shape[1] == channels:
+            raise ShapeError(
+                f"UNet: expected images (N, H, W, {channels}), got {tuple(input.shape)}. This looks like "
+                "channels-first; use xp.permute_dims(x, (0, 2, 3, 1))."
+            )
         if len(input.shape) != 4 or input.shape[1] % step or input.shape[2] % step:
             raise ShapeError(
                 f"UNet: expected images (N, H, W, C) with H and W multiples of {step}, got {tuple(input.shape)}. Pad "

@@ -230,7 +230,24 @@ def test_a_unet_needs_sides_that_halve() -> None:
         models.UNet(1, 2, 4, 3)(np.zeros((1, 20, 16, 1), "float32"))
 
 
+def test_images_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(
+        ShapeError, match=r"UNet: expected images \(N, H, W, 3\), got \(2, 3, 32, 32\)\. This looks like"
+    ):
+        models.UNet(3, 2, 4, 2)(np.ones((2, 3, 32, 32), "float32"))
+    with pytest.raises(
+        ShapeError, match=r"LeNet5: expected images \(N, 28, 28, 1\), got \(2, 32, 32, 1\)\. Pad or resize"
+    ):
+        models.LeNet5()(np.ones((2, 32, 32, 1), "float32"))
+
+
 def test_unknown_options_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="ResNet: expected layers to give the number of blocks of each stage, got none"
+    ):
+        models.ResNet(models.BasicBlock, ())
+    with pytest.raises(ValueError, match="MobileNetV2: expected width_mult"):
+        models.MobileNetV2(3, -1)
     with pytest.raises(ValueError, match="ResNet: expected stem to be 'imagenet' or 'cifar', got 'mnist'"):
         models.ResNet(models.BasicBlock, (1,), stem="mnist")
     with pytest.raises(ValueError, match="VGG: expected numbers of filters and 'M' in layers, got 'A'"):
