@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .bias import sum_rows
 from .ones import ones
-from .pieces import column_sums, for_pieces, number_of_pieces, row_sums, unsupported
+from .pieces import for_pieces, number_of_pieces, row_sums, unsupported
 
 
 class LayerNorm:
@@ -49,7 +50,7 @@ class LayerNorm:
         def work(i: int, piece: slice) -> None:
             g = grad[piece]
             if need_bias is not None:
-                partial[1, i] = column_sums(g)
+                partial[1, i] = sum_rows(g)
             if need_input is None and need_weight is None:
                 return
             s = scale[piece]

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .pieces import column_sums, for_pieces, number_of_pieces, unsupported
+from .bias import sum_rows
+from .pieces import for_pieces, number_of_pieces, unsupported
 
 _WIDE, _FEW = 2048, 64  # columns and rows
 
@@ -49,11 +50,11 @@ class BatchNorm:
 
         def gather(i: int, piece: slice) -> None:
             g = grad[piece]
-            partial[0, i] = column_sums(g)
+            partial[0, i] = sum_rows(g)
             if need_input is not None or need_weight is not None:
                 product = rows[piece] - centre
                 product *= g
-                partial[1, i] = column_sums(product)
+                partial[1, i] = sum_rows(product)
 
         for_pieces(gather, *rows.shape)
         # of the gradient, and of its product with the centred input
@@ -116,12 +117,12 @@ def _moments(rows: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray]:
     def work(i: int, piece: slice) -> None:
         x = rows[piece]
         count = counts[i, 0] = len(x) * times
-        centre = (_unfolded(column_sums(x).astype(np.float64), times) / count).astype(rows.dtype)
+        centre = (_unfolded(sum_rows(x).astype(np.float64), times) / count).astype(rows.dtype)
         centred = x - _repeated(centre, times, rows.dtype)
-        rest = _unfolded(column_sums(centred).astype(np.float64), times)  # what rounding has left of the mean
+        rest = _unfolded(sum_rows(centred).astype(np.float64), times)  # what rounding has left of the mean
         np.multiply(centred, centred, out=centred)
         means[i] = centre + rest / count
-        squares[i] = _unfolded(column_sums(centred).astype(np.float64), times) - rest * rest / count
+        squares[i] = _unfolded(sum_rows(centred).astype(np.float64), times) - rest * rest / count
 
     for_pieces(work, *rows.shape)
     total = counts.sum()

@@ -55,11 +55,5 @@ def row_sums(x: np.ndarray) -> np.ndarray:
     return x.dot(ones(width, x.dtype)) if width <= _LONG else np.add.reduce(x, axis=1)
 
 
-def column_sums(x: np.ndarray) -> np.ndarray:
-    """Return the sum of each column."""
-    rows = len(x)
-    return ones(rows, x.dtype).dot(x) if rows <= _LONG else np.add.reduce(x, axis=0)
-
-
 def _rows_of_piece(width: int) -> int:
     return max(1, _PIECE // max(1, width))
