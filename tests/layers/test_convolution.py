@@ -152,10 +152,10 @@ INITIAL = [
 
 @pytest.mark.parametrize(("make", "arguments", "options", "fan_in"), INITIAL)
 def test_they_start_as_torch_does(make: Any, arguments: tuple, options: dict, fan_in: int) -> None:
-    nnx.seed(0)  # the largest of a few random numbers may be small
     nnx.seed(0)
     layer, bound = make(*arguments, **options), 1 / math.sqrt(fan_in)
     torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
     theirs = getattr(torch.nn, make.__name__)(*arguments, **options)
     for name in ("weight", "bias"):
         array = getattr(layer, name)
