@@ -170,6 +170,8 @@ from .losses import SquaredHingeLoss as SquaredHingeLoss
 from .losses import TripletMarginLoss as TripletMarginLoss
 from .losses import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from .losses import TverskyLoss as TverskyLoss
+from .precision import float32_precision as float32_precision
+from .precision import use_float32_precision as use_float32_precision
 from .random import seed as seed
 
 if TYPE_CHECKING:

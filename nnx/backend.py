@@ -16,6 +16,8 @@ from typing import Any
 import array_api_compat
 
 from .errors import BackendError, DTypeError, MixedBackendsError
+from .precision import float32_precision as float32_precision
+from .precision import use_float32_precision as use_float32_precision
 from .registry import SCALARS, Backend, backend_of_type, load_backend
 from .registry import available_backends as available_backends
 from .registry import backend_class as backend_class

@@ -24,7 +24,7 @@ MAX_IMPORT_SECONDS = 0.2
 # From the ground up. A module imports from its own package and from the floors below; names on one line share
 # a floor, but do not import each other.
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "dtypes", "checks", "settings"),
+    ("errors", "dtypes", "checks", "settings", "precision"),
     ("threads",),
     ("guests",),
     ("registry",),

@@ -34,6 +34,9 @@ class Machine(Protocol):
     def address(self, array: Any) -> int:
         """Return where the memory of an array begins."""
 
+    def architecture(self, array: Any) -> str:
+        """Return the architecture that kernels on an array are compiled for: ``"90a"``."""
+
     def run(self, kernel: Kernel, grid: tuple[int, int, int], shared: int, arguments: Sequence[Any]) -> None:
         """Run a kernel on checked arguments: arrays, `Tiled` ones, and NumPy scalars of the declared dtypes."""
 

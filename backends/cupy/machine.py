@@ -68,6 +68,9 @@ class CudaMachine:
     def address(self, array: Any) -> int:
         return array.data.ptr
 
+    def architecture(self, array: Any) -> str:
+        return architecture_of(self.capability(array.device.id))
+
     def run(self, kernel: Kernel, grid: tuple[int, int, int], shared: int, arguments: Sequence[Any]) -> None:
         device = next(value.device for value in arguments if isinstance(value, cp.ndarray))
         passed = tuple(

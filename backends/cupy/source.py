@@ -26,6 +26,8 @@ SCALARS = {
     "i32": "int32",
     "int": "int32",
     "i64": "int64",
+    "bf16": "bfloat16",
+    "f16": "float16",
     "float": "float32",
     "double": "float64",
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.cupy.compiler import Kernel
+from nnx.backends.cupy.compiler import ARCHITECTURES, Kernel
 from nnx.backends.cupy.launch import Tiled
 from nnx.backends.cupy.source import TENSOR_MAP
 from nnx.errors import BackendError
@@ -23,6 +23,7 @@ from .array import SimtArray
 from .builder import RUNTIME, kernel_library, runtime
 
 SCHEDULES = range(8)
+OLDEST = ARCHITECTURES[0]
 _APART = 1 << 20  # bytes
 
 
@@ -51,25 +52,27 @@ class SimtMachine:
 
     A schedule is a number from 0 to 7: bit 0 lets blocks and warps run in reverse order, bit 1 the lanes of a warp, and
     with bit 2 asynchronous copies land at once, otherwise as late as they may. A right kernel gives the same with each.
-    With `checked` every access is checked, which costs a factor in time.
+    With `checked` every access is checked, which costs a factor in time. The `of_device` is the architecture that it
+    claims to be: launchers choose kernels by it.
     """
 
     def __init__(self) -> None:
         self.schedule = 0
         self.checked = True
+        self.of_device = OLDEST
         self.launched: list[Kernel] = []
         self._libraries: dict[tuple[Any, ...], tuple[ctypes.CDLL, Path]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def running(self, schedule: int = 0, checked: bool = True) -> Iterator[list[Kernel]]:
+    def running(self, schedule: int = 0, checked: bool = True, of_device: str = OLDEST) -> Iterator[list[Kernel]]:
         """Choose how kernels run within a ``with`` block; yields the list of kernels that are launched in it."""
-        before = self.schedule, self.checked, self.launched
-        self.schedule, self.checked, self.launched = schedule, checked, []
+        before = self.schedule, self.checked, self.of_device, self.launched
+        self.schedule, self.checked, self.of_device, self.launched = schedule, checked, of_device, []
         try:
             yield self.launched
         finally:
-            self.schedule, self.checked, self.launched = before
+            self.schedule, self.checked, self.of_device, self.launched = before
 
     def refusal(self, *arrays: Any) -> str | None:
         return None
@@ -82,6 +85,9 @@ class SimtMachine:
 
     def address(self, array: Any) -> int:
         return array.ctypes.data
+
+    def architecture(self, array: Any) -> str:
+        return self.of_device
 
     def run(self, kernel: Kernel, grid: tuple[int, int, int], shared: int, arguments: Sequence[Any]) -> None:
         own, path = self._library(kernel)

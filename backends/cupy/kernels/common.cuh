@@ -11,6 +11,13 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef int i32;
 typedef long long i64;
+// Numbers of 16 bits, as arrays hold them; numbers.cuh computes with them.
+struct bf16 {
+    u16 bits;
+};
+struct f16 {
+    u16 bits;
+};
 
 #define DEVICE static __device__ __forceinline__
 

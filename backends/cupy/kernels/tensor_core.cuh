@@ -5,6 +5,7 @@
 // numbers share a register, the first one in its low half. b is given by columns.
 #pragma once
 #include <async_copy.cuh>
+#include <numbers.cuh>
 
 // Four 8x8 matrices of 16-bit numbers: lane l gives the address of row l % 8 of matrix l / 8, 16 bytes each.
 DEVICE void load_matrices(u32 (&r)[4], const void* row) {
@@ -36,25 +37,3 @@ MMA(mma_bf16, "m16n8k16", "bf16", 4, 2, "{%4, %5, %6, %7}, {%8, %9}", MMA_A4_B2)
 MMA(mma_f16, "m16n8k16", "f16", 4, 2, "{%4, %5, %6, %7}, {%8, %9}", MMA_A4_B2)
 // k = 8, one float in a register, of which the tensor core uses 10 bits of mantissa.
 MMA(mma_tf32, "m16n8k8", "tf32", 4, 2, "{%4, %5, %6, %7}, {%8, %9}", MMA_A4_B2)
-
-// ------------------------------------------------------------------ 16-bit numbers
-
-DEVICE float bf16_to_float(u16 bits) { return __uint_as_float((u32)bits << 16); }
-
-// Two floats to two bfloat16 in a register, rounded to the nearest, ties to even.
-DEVICE u32 pack_bf16(float low, float high) {
-    u32 packed;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-    return packed;
-}
-DEVICE u32 pack_f16(float low, float high) {
-    u32 packed;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-    return packed;
-}
-// A float rounded to the mantissa of tf32, ties away from zero.
-DEVICE u32 float_to_tf32(float value) {
-    u32 bits;
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
-    return bits;
-}

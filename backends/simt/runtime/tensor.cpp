@@ -38,6 +38,8 @@ uint32_t simt_to_bf16(float value) {
     return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 
+float simt_from_f16(uint32_t bits) { return f16_value((uint16_t)bits); }
+
 // To the nearest, ties to even: scaled so that the last bit kept is the unit, rint does it.
 uint32_t simt_to_f16(float value) {
     const uint32_t sign = bits_of(value) >> 16 & 0x8000;
