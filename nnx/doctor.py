@@ -41,7 +41,8 @@ def report() -> dict[str, Any]:
     report : dict
         ``ok`` (whether NumPy works and nothing is set wrongly), ``problems`` (environment variables of nnx that are set
         wrongly -> what to do), ``versions``, ``platform``, ``blas``, ``backends`` (name -> None or why it cannot
-        be used), ``cuda`` (packages, driver, devices with memory in bytes, compiler), ``environment`` and ``data``.
+        be used), ``cuda`` (packages, driver, devices with memory in bytes, compiler, cublaslt), ``environment`` and
+        ``data``.
 
     Examples
     --------
@@ -217,6 +218,8 @@ def _cuda_rows(cuda: dict[str, Any]) -> dict[str, str]:
     }
     compiler = cuda["compiler"]
     rows["NVRTC"] = compiler["nvrtc"] or f"not usable: {compiler['problem']}"
+    blas = cuda["cublaslt"]
+    rows["cuBLASLt"] = f"{blas['version']} ({blas['path']})" if blas["version"] else f"not usable: {blas['problem']}"
     rows["kernel cache"] = (
         f"{compiler['cache']}: {compiler['kept']} compiled files, {compiler['kept_bytes'] / 1e6:.1f} MB, which took "
         f"{compiler['kept_seconds']:.1f} s"

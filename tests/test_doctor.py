@@ -55,7 +55,7 @@ def test_the_report_is_plain_data() -> None:
     assert found["versions"]["nnx"]
     assert found["platform"]["cpus"] == os.cpu_count()
     assert found["platform"]["threads"] == nnx.get_num_threads()
-    assert set(found["cuda"]) == {"packages", "driver", "devices", "compiler"}
+    assert set(found["cuda"]) == {"packages", "driver", "devices", "compiler", "cublaslt"}
 
 
 def test_blas_and_its_threads_are_named() -> None:
@@ -186,6 +186,7 @@ REPORT = {
             "kept_bytes": 120_000,
             "kept_seconds": 0.5,
         },
+        "cublaslt": {"version": "12.9.1", "path": "/nowhere/libcublasLt.so.12", "problem": None},
     },
     "environment": {},
     "data": {"NNX_DATA": None, "cache": "/nowhere/nnx"},
@@ -211,6 +212,7 @@ CUDA
   CuPy packages  cupy-cuda13x 14.2.0
   driver         runs CUDA 12.4, but fails with error 803
   NVRTC          not usable: NVRTC was not found. Install it: `pip install "nvidia-cuda-nvrtc==13.*"`.
+  cuBLASLt       12.9.1 (/nowhere/libcublasLt.so.12)
   kernel cache   /nowhere/nnx/kernels: 3 compiled files, 0.1 MB, which took 0.5 s
   sm_90a         2 files of kernels compiled in 0.3 s, 1 from the cache
   device 0       NVIDIA H200, compute capability 9.0, 141.0 GiB

@@ -8,6 +8,8 @@ from typing import Any
 from nnx.errors import BackendError
 
 from . import diagnosis
+from .blaslt_library import report as _blas_report
+from .nvrtc import MAJORS
 from .precompiling import precompile
 from .precompiling import report as _compiler_report
 
@@ -30,6 +32,7 @@ class CupyBackend:
 
             from .indexing import EXTENSIONS as indexing
             from .launchers import kernels_on
+            from .launchers.linear import matmul_on
             from .machine import CudaMachine
             from .namespace import xp
             from .special import EXTENSIONS as special
@@ -43,6 +46,7 @@ class CupyBackend:
         self.array_types = (cupy.ndarray,)
         self.extensions: Mapping[str, Callable] = {**indexing, **special}
         self.machine = CudaMachine()
+        xp.matmul = matmul_on(self.machine, cupy.matmul)
         self.kernels: Mapping[str, Any] = kernels_on(self.machine)
 
     def __repr__(self) -> str:
@@ -54,8 +58,10 @@ class CupyBackend:
 
     @classmethod
     def diagnosis(cls) -> dict[str, Any]:
-        """Return the installed packages, the driver, the devices and the compiler, without importing CuPy."""
-        return {**diagnosis.report(), "compiler": _compiler_report()}
+        """Return the installed packages, the driver, devices, compiler and cuBLASLt, without importing CuPy."""
+        found = diagnosis.driver()
+        newest = MAJORS[0] if found is None or found.error else found.cuda[0]
+        return {**diagnosis.report(), "compiler": _compiler_report(), "cublaslt": _blas_report(newest)}
 
     def asarray(self, obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
         if not isinstance(obj, self.array_types):

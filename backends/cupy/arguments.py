@@ -32,6 +32,26 @@ class Tiled:
     tile_rows: int
     tile_columns: int = 64
 
+    @property
+    def box(self) -> tuple[int, ...]:
+        return self.tile_rows, self.tile_columns
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        return 1, 1
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """An argument for a parameter of the type ``TensorMap``: an array of five axes that is copied by boxes.
+
+    `box` are the elements of each axis that a copy takes, 64 of the last one; `steps` tells every how many-th.
+    """
+
+    array: Any
+    box: tuple[int, ...]
+    steps: tuple[int, ...] = (1, 1, 1, 1, 1)
+
 
 def check_for(kernel: object, parameter: Parameter) -> Check:
     """Return the check of a parameter."""
@@ -68,7 +88,10 @@ def _array(where: str, name: str, is_written: bool) -> Check:
 
 
 def _tiled(where: str) -> Check:
-    def check(address_of: Callable[[Any], int], value: Any) -> Tiled:
+    def check(address_of: Callable[[Any], int], value: Any) -> Tiled | Boxed:
+        if isinstance(value, Boxed):
+            _check_box(where, value, address_of(value.array))
+            return value
         if not isinstance(value, Tiled):
             raise DTypeError(f"{where}: expected an array as Tiled(array, rows), got {type(value).__name__}.")
         array = value.array
@@ -89,6 +112,25 @@ def _tiled(where: str) -> Check:
         return value
 
     return check
+
+
+def _check_box(where: str, value: Boxed, address: int) -> None:
+    """What cuTensorMapEncodeTiled demands (CUDA driver API, "Tensor Map Object Management")."""
+    array, box, steps = value.array, value.box, value.steps
+    if array.dtype.itemsize != 2 or array.ndim != 5 or not array.flags.c_contiguous or not array.size:
+        raise ShapeError(
+            f"{where}: expected a contiguous array of 16-bit numbers with five axes that is not empty, got "
+            f"{array.dtype} of shape {array.shape}."
+        )
+    if array.shape[-1] % 8 or address % 16:
+        raise ShapeError(f"{where}: expected rows that begin at multiples of 16 bytes, got {array.shape[-1]} columns.")
+    reach = [count * step for count, step in zip(box, steps, strict=False)]
+    if not (len(box) == len(steps) == 5 and box[-1] == 64 and steps[-1] == 1):
+        raise ShapeError(f"{where}: expected boxes of five axes, 64 elements of the last one, got {box} by {steps}.")
+    if min(box) < 1 or max(reach) > 256 or not 1 <= min(steps) <= max(steps) <= 8:
+        raise ShapeError(
+            f"{where}: expected boxes that reach over 1 to 256 elements in steps of 1 to 8, got {box} by {steps}."
+        )
 
 
 # ------------------------------------------------------------------ numbers, as NumPy scalars of the declared dtype

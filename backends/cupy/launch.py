@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nnx.errors import BackendError
 
+from .arguments import Boxed as Boxed
 from .arguments import Check, check_for
 from .arguments import Tiled as Tiled
 from .compiler import Kernel
+
+if TYPE_CHECKING:
+    from .blaslt import Blas
 
 MAX_GRID = (2**31 - 1, 65535, 65535)
 # Shared memory of a block: up to here without asking; and the most of any device that nnx knows.
@@ -37,8 +41,19 @@ class Machine(Protocol):
     def architecture(self, array: Any) -> str:
         """Return the architecture that kernels on an array are compiled for: ``"90a"``."""
 
+    def multiprocessors(self, array: Any) -> int:
+        """Return how many multiprocessors the device of an array has."""
+
+    @property
+    def blas(self) -> Blas | None:
+        """Products of matrices by cuBLASLt, or None if `blas_problem` keeps them away."""
+
+    @property
+    def blas_problem(self) -> str | None:
+        """Why there is no `blas`."""
+
     def run(self, kernel: Kernel, grid: tuple[int, int, int], shared: int, arguments: Sequence[Any]) -> None:
-        """Run a kernel on checked arguments: arrays, `Tiled` ones, and NumPy scalars of the declared dtypes."""
+        """Run a kernel on checked arguments: arrays, `Tiled` or `Boxed` ones, NumPy scalars of the declared dtypes."""
 
 
 def blocks_for(n: int, kernel: Kernel, per_thread: int = 1) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cupy as cp
@@ -11,12 +12,19 @@ import cupy as cp
 from nnx.errors import BackendError
 
 from . import diagnosis
+from .blaslt import Blas
+from .blaslt_library import load_library
 from .compiler import Kernel, architecture_of, compile_kernel
-from .launch import MAX_PLAIN_SHARED, Tiled
+from .launch import MAX_PLAIN_SHARED, Boxed, Tiled
 from .launchers.random import MASK as SMALLEST
 from .nvrtc import MAJORS
 from .tensor_map import encode
 
+_TILED = (Tiled, Boxed)
+# Bytes that cuBLASLt may use, by the major compute capability: NVIDIA's advice.
+_WORKSPACE = {9: 32 << 20, 10: 32 << 20, 12: 12 << 20}
+_OTHER_WORKSPACE = 4 << 20
+_PER_THREAD_STREAM = 2  # cudaStreamPerThread: one address, a stream for each thread
 _DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
 
@@ -28,7 +36,10 @@ class CudaMachine:
         self._shared: dict[tuple[int, Kernel], int] = {}
         self._modules: dict[tuple[Any, ...], Any] = {}
         self._refusals: dict[int, str | None] = {}
+        self._multiprocessors: dict[int, int] = {}
         self._newest_cuda: int | None = None
+        self._blas: Blas | None = None
+        self._blas_problem: str | None = None
         self._lock = threading.RLock()
 
     def refusal(self, *arrays: Any) -> str | None:
@@ -71,10 +82,30 @@ class CudaMachine:
     def architecture(self, array: Any) -> str:
         return architecture_of(self.capability(array.device.id))
 
+    def multiprocessors(self, array: Any) -> int:
+        device = array.device.id
+        if device not in self._multiprocessors:
+            self._multiprocessors[device] = int(cp.cuda.Device(device).attributes["MultiProcessorCount"])
+        return self._multiprocessors[device]
+
+    @property
+    def blas(self) -> Blas | None:
+        if self._blas is None and self._blas_problem is None:
+            with self._lock:
+                try:
+                    self._blas = self._blas or Blas(load_library(self.newest_cuda), CudaPlace(self))
+                except BackendError as error:
+                    self._blas_problem = str(error).rstrip(".")
+        return self._blas
+
+    @property
+    def blas_problem(self) -> str | None:
+        return None if self.blas is not None else self._blas_problem
+
     def run(self, kernel: Kernel, grid: tuple[int, int, int], shared: int, arguments: Sequence[Any]) -> None:
         device = next(value.device for value in arguments if isinstance(value, cp.ndarray))
         passed = tuple(
-            [encode(value, self.address(value.array)) if isinstance(value, Tiled) else value for value in arguments]
+            [encode(value, self.address(value.array)) if isinstance(value, _TILED) else value for value in arguments]
         )
         with device:
             loaded = self.function(kernel, device.id, shared)
@@ -104,3 +135,32 @@ class CudaMachine:
         module = function.Module()
         module.load(compile_kernel(kernel, architecture, self.newest_cuda).code)
         return module
+
+
+class CudaPlace:
+    """CuPy's devices, streams and memory, as `blaslt` asks for them."""
+
+    def __init__(self, machine: CudaMachine) -> None:
+        self.address, self.empty, self._capability = machine.address, machine.empty, machine.capability
+        self._workspaces: dict[tuple[int, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def device(self, array: Any) -> int:
+        return array.device.id
+
+    def current(self, device: int) -> AbstractContextManager:
+        return cp.cuda.Device(device)
+
+    def stream(self, device: int) -> int:
+        return cp.cuda.get_current_stream().ptr
+
+    def workspace(self, device: int, stream: int) -> tuple[int, int]:
+        """One for each stream, whose calls run one after the other; kept for good, since a CUDA graph may hold it."""
+        slot = (device, stream, threading.get_ident()) if stream == _PER_THREAD_STREAM else (device, stream)
+        found = self._workspaces.get(slot)
+        if found is None:
+            size = _WORKSPACE.get(self._capability(device)[0], _OTHER_WORKSPACE)
+            with self._lock:
+                memory = cp.cuda.alloc(size)
+                found = self._workspaces.setdefault(slot, (memory.ptr, size, memory))
+        return found[:2]

@@ -22,14 +22,16 @@ class SimtBackend:
 
     def __init__(self) -> None:
         from nnx.backends.cupy.launchers import kernels_on
+        from nnx.backends.cupy.launchers.linear import matmul_on
 
-        from .array import EXTENSIONS, SimtArray, xp
+        from .array import EXTENSIONS, SimtArray, plain_matmul, xp
         from .machine import SimtMachine
 
         self.xp = xp
         self.array_types = (SimtArray,)
         self.extensions: Mapping[str, Any] = EXTENSIONS
         self.machine = SimtMachine()
+        xp.matmul = matmul_on(self.machine, plain_matmul)
         self.kernels: Mapping[str, Any] = kernels_on(self.machine)
 
     def __repr__(self) -> str:

@@ -67,4 +67,5 @@ def _wrapped(module: Any, name: str) -> Any:
 
 
 xp: Any = _wrapped(numpy_xp, "nnx.backends.simt.xp")
+plain_matmul: Callable = xp.matmul
 EXTENSIONS: dict[str, Callable] = {name: _on_simt(function) for name, function in _numpy_extensions.items()}

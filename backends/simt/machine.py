@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from nnx.backends.cupy.blaslt import Blas
 from nnx.backends.cupy.compiler import ARCHITECTURES, Kernel
-from nnx.backends.cupy.launch import Tiled
+from nnx.backends.cupy.launch import Boxed, Tiled
 from nnx.backends.cupy.source import TENSOR_MAP
 from nnx.errors import BackendError
 
@@ -25,6 +26,8 @@ from .builder import RUNTIME, kernel_library, runtime
 SCHEDULES = range(8)
 OLDEST = ARCHITECTURES[0]
 _APART = 1 << 20  # bytes
+_UNCHECKED = 8  # of runtime.hpp, beside the schedule
+_MULTIPROCESSORS = 3  # few, so that a block of a small test has more than one tile
 
 
 class SimulationError(BackendError):
@@ -61,6 +64,7 @@ class SimtMachine:
         self.checked = True
         self.of_device = OLDEST
         self.launched: list[Kernel] = []
+        self.blas: Blas | None = None  # the tests put something there that multiplies in host memory
         self._libraries: dict[tuple[Any, ...], tuple[ctypes.CDLL, Path]] = {}
         self._lock = threading.Lock()
 
@@ -89,6 +93,13 @@ class SimtMachine:
     def architecture(self, array: Any) -> str:
         return self.of_device
 
+    def multiprocessors(self, array: Any) -> int:
+        return _MULTIPROCESSORS
+
+    @property
+    def blas_problem(self) -> str | None:
+        return "the simulator has no cuBLASLt" if self.blas is None else None
+
     def run(self, kernel: Kernel, grid: tuple[int, int, int], shared: int, arguments: Sequence[Any]) -> None:
         own, path = self._library(kernel)
         declared = kernel.declaration
@@ -115,7 +126,7 @@ class SimtMachine:
                 own.simt_bounds,
                 ranges,
                 len(arrays),
-                self.schedule,
+                self.schedule | (0 if self.checked else _UNCHECKED),
                 ctypes.byref(report),
             )
         if failed:
@@ -147,7 +158,7 @@ class SimtMachine:
 
 def _memory(value: Any) -> Any:
     """The array of an argument, or None for a number."""
-    array = value.array if isinstance(value, Tiled) else value
+    array = value.array if isinstance(value, (Tiled, Boxed)) else value
     return array if isinstance(array, np.ndarray) else None
 
 
@@ -155,10 +166,11 @@ def _passed(value: Any, place: np.ndarray | None) -> np.ndarray:
     """What the kernel gets, in memory: the address of an array, a number, or 128 bytes that describe a tiled array."""
     if place is None:
         return np.asarray([value])
-    if not isinstance(value, Tiled):
+    if not isinstance(value, (Tiled, Boxed)):
         return np.asarray([place.ctypes.data], np.uintp)
-    rows, columns = value.array.shape
-    fields = [place.ctypes.data, rows, columns, columns * 2, value.tile_rows | value.tile_columns << 32]
+    missing = [1] * (5 - value.array.ndim)
+    box = [count | step << 32 for count, step in zip(value.box, value.steps, strict=True)]
+    fields = [place.ctypes.data, value.array.ndim, *missing, *value.array.shape, *[1 | 1 << 32] * len(missing), *box]
     memory = np.zeros(24, np.uint64)  # a TensorMap is aligned to 64 bytes
     start = -memory.ctypes.data % 64 // 8
     memory[start : start + len(fields)] = fields

@@ -61,6 +61,7 @@ from .loss_segmentation import tversky_loss as tversky_loss
 from .norm import layer_norm as layer_norm
 from .norm import rms_norm as rms_norm
 from .norm_batch import batch_norm as batch_norm
+from .norm_batch import batch_norm_relu as batch_norm_relu
 from .norm_batch import group_norm as group_norm
 from .norm_batch import instance_norm as instance_norm
 from .norm_vector import local_response_norm as local_response_norm

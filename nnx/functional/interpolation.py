@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..autodiff.namespace import namespace
+from ..autodiff.primitive import primitive
 from ..backend import device
 from ..checks import boolean, number
 from ..errors import ShapeError
 from .arguments import floating_namespace
 from .checks import namespace_of, per_axis
-from .interpolation_weights import resampling_taps
+from .interpolation_weights import Resampling, Taps, resampling
 from .pooling_adaptive import adaptive_avg_pool_nd
 from .windows import Sizes
 
@@ -96,7 +98,7 @@ def interpolate_as(
 ) -> Any:
     """Interpolate; `where` names the caller in errors."""
     namespace_of(where, input=input)
-    xp = floating_namespace(where, input)
+    floating_namespace(where, input)
     check_interpolation(where, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
     lengths = _lengths(where, tuple(input.shape), mode)
     rank = len(lengths)
@@ -112,16 +114,35 @@ def interpolate_as(
             factors = (None,) * rank
     if mode == "area":
         return adaptive_avg_pool_nd(where, rank, input, counts)
-    for axis, (length, count, factor) in enumerate(zip(lengths, counts, factors, strict=True), start=1):
-        if count == length and antialias:
-            continue
+    axes: list[Resampling | None] = []
+    for length, count, factor in zip(lengths, counts, factors, strict=True):
         if mode == "nearest" and rank == 2 and count in (length, 2 * length):
             factor = None  # whatever was asked for: PyTorch does so for images, but not for sequences and volumes
-        if mode == "nearest" and count % length == 0 and factor in (None, count // length):
-            input = _repeat(xp, input, axis, count // length)
-        else:
-            taps = resampling_taps(_METHODS.get(mode, mode), length, count, bool(align_corners), factor, antialias)
-            input = _resample(xp, input, axis, taps)
+        along = resampling(_METHODS.get(mode, mode), length, count, bool(align_corners), factor, antialias)
+        stays = along.times == 1 or (antialias and count == length)
+        axes.append(None if stays else along)
+    return resample(input, tuple(axes)) if any(axes) else input
+
+
+@primitive("resample", arrays=1)
+def resample(input: Any, axes: tuple[Resampling | None, ...]) -> Any:
+    """Return an array (N, *spatial, C) with each spatial axis resampled as told, or left as it is where that is None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnx.functional.interpolation import resample
+    >>> from nnx.functional.interpolation_weights import resampling
+    >>> x = np.reshape(np.asarray([1.0, 3.0]), (1, 2, 1))
+    >>> resample(x, (resampling("linear", 2, 3, True, None, False),))[0, :, 0]
+    array([1., 2., 3.])
+    """
+    xp = namespace(input)
+    for axis, along in enumerate(axes, start=1):
+        if along is not None and along.times is not None:
+            input = _repeat(xp, input, axis, along.times)
+        elif along is not None:
+            input = _resampled(xp, input, axis, along.taps)
     return input
 
 
@@ -171,14 +192,12 @@ def _factors(where: Any, scale_factor: Any, rank: int) -> tuple[float, ...]:
 
 def _repeat(xp: Any, x: Any, axis: int, times: int) -> Any:
     """Each element `times` times along an axis; as a broadcast, since the derivative is then a plain sum."""
-    if times == 1:
-        return x
     shape = x.shape
     wide = xp.broadcast_to(xp.expand_dims(x, axis=axis + 1), (*shape[: axis + 1], times, *shape[axis + 1 :]))
     return xp.reshape(wide, (*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
 
 
-def _resample(xp: Any, x: Any, axis: int, taps: Any) -> Any:
+def _resampled(xp: Any, x: Any, axis: int, taps: Taps) -> Any:
     """The sum over the taps of elements along an axis times their weights."""
     place = device(x)
     column = (-1,) + (1,) * (len(x.shape) - axis - 1)

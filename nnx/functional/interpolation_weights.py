@@ -10,10 +10,48 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 Taps = tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]  # for each tap: an index and a weight per output
 
 _CUBIC = -0.75  # of the cubic convolution; -0.5 where it smooths
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How an axis is resampled. There is one object for one way, so that what is made of it can be kept with it.
+
+    Attributes
+    ----------
+    length, count
+        Of the input and the output.
+    taps
+        What `resampling_taps` returns.
+    times
+        If each element is only repeated, how many times; else None.
+    """
+
+    length: int
+    count: int
+    taps: Taps
+    times: int | None
+
+
+@functools.lru_cache(maxsize=256)
+def resampling(
+    method: str, length: int, count: int, align_corners: bool, factor: float | None, antialias: bool
+) -> Resampling:
+    """Return how `length` elements become `count` ones; the arguments are those of `resampling_taps`.
+
+    Examples
+    --------
+    >>> from nnx.functional.interpolation_weights import resampling
+    >>> resampling("nearest", 3, 6, False, None, False).times
+    2
+    """
+    taps = resampling_taps(method, length, count, align_corners, factor, antialias)
+    repeats = method == "nearest" and count % length == 0 and factor in (None, count // length)
+    return Resampling(length, count, taps, count // length if repeats else None)
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,6 +9,9 @@ from ..autodiff import Buffer, stop_gradient
 from ..autodiff.namespace import namespace
 from ..autodiff.primitive import primitive
 from ..checks import number
+from ..errors import ShapeError
+from .activation import relu
+from .checks import check_dtype, namespace_of
 from .norm import affine, narrowed, standardize, widened
 from .norm_checks import check_channels_last, check_eps, check_groups, check_several
 
@@ -64,13 +67,11 @@ def batch_norm(
     array([[-1., -1.],
            [ 1.,  1.]])
     """
-    eps = check_eps("batch_norm", eps)
-    check_momentum("batch_norm", momentum)
-    check_running("batch_norm", "training=False", running_mean, running_var, training)
-    mean, variance = _value(running_mean), _value(running_var)
-    check_batch_norm("batch_norm", input, None, mean, variance, weight, bias, training)
+    eps, mean, variance = _checked(
+        "batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps
+    )
     if not training:
-        return _by_constants(input, mean, variance, weight, bias, eps)
+        return _by_constants(input, weight, bias, None, mean, variance, eps, False)
     if 0 in input.shape:
         return _empty(input, weight, bias)
     statistics: list[Any] = []
@@ -78,6 +79,80 @@ def batch_norm(
     batch_mean, batch_var = statistics[0]
     _update(running_mean, running_var, batch_mean, batch_var, math.prod(input.shape[:-1]), momentum)
     return output
+
+
+def batch_norm_relu(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: Any = 0.1,
+    eps: float = 1e-5,
+    residual: Any = None,
+) -> Any:
+    """Return ``relu(batch_norm(input, ...) + residual)``, where a backend has a kernel for it in one pass.
+
+    Parameters
+    ----------
+    input, running_mean, running_var, weight, bias, training, momentum, eps
+        As in `batch_norm`; running statistics move as there.
+    residual
+        An array of the shape and dtype of the input: what a shortcut adds [1]_; or None.
+
+    Raises
+    ------
+    ShapeError, DTypeError, MixedBackendsError, TypeError, ValueError
+        As `batch_norm`, and if the residual does not fit the input.
+
+    References
+    ----------
+    .. [1] He et al., "Deep residual learning for image recognition", arXiv:1512.03385
+
+    Examples
+    --------
+    >>> import numpy as np, nnx
+    >>> x = np.asarray([[1.0, 10.0], [3.0, 30.0]])
+    >>> nnx.functional.batch_norm_relu(x, None, None, training=True).round(3)
+    array([[0., 0.],
+           [1., 1.]])
+    >>> nnx.functional.batch_norm_relu(x, None, None, training=True, residual=x).round(3)
+    array([[ 0.,  9.],
+           [ 4., 31.]])
+    """
+    label = "batch_norm_relu"
+    eps, mean, variance = _checked(label, input, running_mean, running_var, weight, bias, training, momentum, eps)
+    check_residual(label, input, residual)
+    if not training:
+        return _by_constants(input, weight, bias, residual, mean, variance, eps, True)
+    if 0 in input.shape:
+        return _rectified(_empty(input, weight, bias), residual)
+    statistics: list[Any] = []
+    output = _batch_norm_relu(input, weight, bias, residual, eps, statistics)
+    batch_mean, batch_var = statistics[0]
+    _update(running_mean, running_var, batch_mean, batch_var, math.prod(input.shape[:-1]), momentum)
+    return output
+
+
+def _checked(
+    operation: str,
+    input: Any,
+    mean: Any,
+    variance: Any,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: Any,
+    eps: Any,
+) -> tuple[float, Any, Any]:
+    """Return eps and the arrays of the running statistics of a batch normalisation, or raise."""
+    eps = check_eps(operation, eps)
+    check_momentum(operation, momentum)
+    check_running(operation, "training=False", mean, variance, training)
+    mean, variance = _value(mean), _value(variance)
+    check_batch_norm(operation, input, None, mean, variance, weight, bias, training)
+    return eps, mean, variance
 
 
 @primitive("batch_norm", arrays=3)
@@ -88,6 +163,29 @@ def _batch_norm(input: Any, weight: Any, bias: Any, eps: float, statistics: list
     raw = [stop_gradient(mean), stop_gradient(variance)]
     statistics.append([namespace(s).reshape(s, (input.shape[-1],)) for s in raw])
     return narrowed(xp, affine(xp, output, weight, bias), input)
+
+
+@primitive("batch_norm_relu", arrays=4)
+def _batch_norm_relu(input: Any, weight: Any, bias: Any, residual: Any, eps: float, statistics: list) -> Any:
+    """Normalise by the statistics of the batch, add a residual, set to 0 what is negative."""
+    return _rectified(_batch_norm(input, weight, bias, eps, statistics), residual)
+
+
+@primitive("batch_norm_inference", arrays=6)
+def _by_constants(
+    input: Any, weight: Any, bias: Any, residual: Any, mean: Any, variance: Any, eps: float, is_relu: bool
+) -> Any:
+    """Normalise by given statistics: one difference and one factor per channel."""
+    xp, own = namespace(input, weight, bias, mean, variance), namespace(mean, variance)
+    factor = 1.0 / own.sqrt(widened(own, variance) + eps)
+    if weight is not None:
+        factor = xp.multiply(factor, weight)
+    output = narrowed(xp, affine(xp, xp.multiply(xp.subtract(input, mean), factor), None, bias), input)
+    return _rectified(output, residual) if is_relu else output
+
+
+def _rectified(x: Any, residual: Any) -> Any:
+    return relu(x if residual is None else namespace(x, residual).add(x, residual))
 
 
 def instance_norm(
@@ -142,7 +240,7 @@ def instance_norm(
     mean, variance = _value(running_mean), _value(running_var)
     xp = check_instance_norm("instance_norm", input, None, mean, variance, weight, bias, use_input_stats)
     if not use_input_stats:
-        return _by_constants(input, mean, variance, weight, bias, eps)
+        return _by_constants(input, weight, bias, None, mean, variance, eps, False)
     if 0 in input.shape:
         return _empty(input, weight, bias)
     output, *statistics = standardize(input, tuple(range(1, len(input.shape) - 1)), eps)
@@ -237,6 +335,19 @@ def check_batch_norm(
     return xp
 
 
+def check_residual(operation: str, input: Any, residual: Any) -> None:
+    """Raise unless a residual is None, or can be added to what has the shape and dtype of the input."""
+    namespace_of(operation, input=input, residual=residual)
+    if residual is None:
+        return
+    if tuple(residual.shape) != tuple(input.shape):
+        raise ShapeError(
+            f"{operation}: expected residual of shape {tuple(input.shape)}, that of the input, got "
+            f"{tuple(residual.shape)}."
+        )
+    check_dtype(operation, "residual", residual, input, "input")
+
+
 def check_instance_norm(
     operation: str,
     input: Any,
@@ -269,16 +380,6 @@ def _update(
     for running, batch in ((running_mean, mean), (running_var, unbiased)):
         old = running.value
         running.value = narrowed(namespace(old), old * (1.0 - momentum) + batch * momentum, old)
-
-
-def _by_constants(input: Any, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """Normalise by given statistics, which need no gradient: one factor and one difference per channel."""
-    xp = namespace(input, weight, bias)
-    raw = namespace(mean)
-    scale = 1.0 / raw.sqrt(widened(raw, variance) + eps)
-    factor = scale if weight is None else xp.multiply(scale, weight)
-    output = xp.multiply(xp.subtract(input, mean), factor)
-    return narrowed(xp, affine(xp, output, None, bias), input)
 
 
 def _empty(input: Any, weight: Any, bias: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..functional import relu
 from ..init import kaiming_normal
 from ..layers import (
     AdaptiveAvgPool2d,
@@ -19,6 +18,7 @@ from ..layers import (
     ReLU,
     Sequential,
 )
+from ..layers.norm_batch import norm_relu
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> Conv2d:
@@ -60,9 +60,8 @@ class BasicBlock(Module):
         self.downsample = Identity() if downsample is None else downsample
 
     def forward(self, input: Any) -> Any:
-        out = relu(self.bn1(self.conv1(input)))
-        out = self.bn2(self.conv2(out))
-        return relu(out + self.downsample(input))
+        out = norm_relu(self.bn1, self.conv1(input))
+        return norm_relu(self.bn2, self.conv2(out), self.downsample(input))
 
 
 class Bottleneck(Module):
@@ -100,10 +99,9 @@ class Bottleneck(Module):
         self.downsample = Identity() if downsample is None else downsample
 
     def forward(self, input: Any) -> Any:
-        out = relu(self.bn1(self.conv1(input)))
-        out = relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        return relu(out + self.downsample(input))
+        out = norm_relu(self.bn1, self.conv1(input))
+        out = norm_relu(self.bn2, self.conv2(out))
+        return norm_relu(self.bn3, self.conv3(out), self.downsample(input))
 
 
 class ResNet(Module):
@@ -174,7 +172,10 @@ class ResNet(Module):
         self.fc = Linear(channels, num_classes)
 
     def forward(self, input: Any) -> Any:
-        out = self.maxpool(self.relu(self.bn1(self.conv1(input))))
+        out = self.conv1(input)
+        # Without hooks on it the layer `relu` is part of the normalisation.
+        plain = type(self.relu) is ReLU and not self.relu._hooks
+        out = self.maxpool(norm_relu(self.bn1, out) if plain else self.relu(self.bn1(out)))
         for k in range(self.stages):
             out = getattr(self, f"layer{k + 1}")(out)
         return self.fc(self.flatten(self.avgpool(out)))

@@ -10,6 +10,14 @@ import numpy as np
 import pytest
 
 from nnx import random
+from tests.cuda import (
+    bugs_convolution,
+    bugs_convolution_hopper,
+    bugs_convolution_special,
+    bugs_norm_batch,
+    bugs_pooling,
+    bugs_upsampling,
+)
 from tests.cuda.own_kernels import array, launch, machine, module
 
 SimulationError = module("simt.machine").SimulationError
@@ -79,6 +87,12 @@ BUGS: list[tuple[Callable, str, str, str]] = [
     (steps, "optim.cu", "sqrt(squares.of[k]) + eps", "sqrt(squares.of[k] + eps)"),
     (steps, "optim.cu", "    store_eight(mean, i, n, means);\n", ""),
     (steps, "optim.cu", "load_eight(square, i", "load_eight(mean, i"),
+    *bugs_convolution.BUGS,
+    *bugs_convolution_hopper.BUGS,
+    *bugs_convolution_special.BUGS,
+    *bugs_norm_batch.BUGS,
+    *bugs_pooling.BUGS,
+    *bugs_upsampling.BUGS,
 ]
 
 

@@ -274,7 +274,9 @@ def test_a_stage_that_is_given_back_before_it_is_used_is_a_race(schedule: int) -
     given_back = "        barrier_arrive(empty + stage);\n"
     text = text_of("warpgroup.cu")
     assert text.count(given_back) == text.count("        products_fence();\n") == 1
-    text = text.replace(given_back, "").replace("        products_fence();\n", given_back)
+    text = text.replace(given_back, "").replace(
+        "        products_fence();\n", f"{given_back}        products_fence();\n"
+    )
     with machine().running(schedule):
         told = outcome(own_kernels.run_warpgroup, own("warpgroup.cu", "warpgroup", text=text), (64, 64, 320))
     assert re.search("race: a write to shared memory that thread .* reads|under way", told), told

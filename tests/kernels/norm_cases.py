@@ -87,8 +87,43 @@ def batch_norm_cases() -> Iterator[Case]:
     yield Case("batch_norm", "(90001, 1)", _batch_norm, (long, np.asarray([2.0]), np.asarray([1.0])), {}, (0, 1, 2))
 
 
+def _batch_norm_relu(input: Any, weight: Any = None, bias: Any = None, residual: Any = None, eps: float = 1e-5) -> Any:
+    return functional.batch_norm_relu(input, None, None, weight, bias, True, eps=eps, residual=residual)
+
+
+def batch_norm_relu_cases() -> Iterator[Case]:
+    for shape, dtype, layout in _grid(BATCHES):
+        if layout == "broadcast":
+            continue
+        x = laid_out(_spread(shape, dtype), layout)
+        residual = laid_out(_normal(shape, dtype, 3), layout)
+        weight, bias = (laid_out(_normal(shape[-1:], dtype, seed), layout) for seed in (1, 2))
+        label, name = f"{shape} {dtype} {layout}", "batch_norm_relu"
+        yield Case(name, label, _batch_norm_relu, (x, weight, bias, residual), {}, (0, 1, 2, 3))
+        yield Case(name, f"{label} no residual", _batch_norm_relu, (x, weight, bias), {"eps": 0.1}, (0, 1, 2))
+        yield Case(name, f"{label} plain", _batch_norm_relu, (x,), {}, (0,))
+
+
+def batch_norm_inference_cases() -> Iterator[Case]:
+    """By given statistics, of which the gradient is wanted, too."""
+    name = "batch_norm_inference"
+    for shape, dtype, layout in _grid(BATCHES):
+        x, residual = (laid_out(_normal(shape, dtype, seed), layout) for seed in (0, 3))
+        weight, bias, mean = (laid_out(_normal(shape[-1:], dtype, seed), layout) for seed in (1, 2, 4))
+        variance = laid_out(_normal(shape[-1:], dtype, 5) ** 2 + np.asarray(0.5, dtype), layout)
+        label = f"{shape} {dtype} {layout}"
+        plain, relu = functional.batch_norm, functional.batch_norm_relu
+        yield Case(name, label, plain, (x, mean, variance, weight, bias), {}, (0, 1, 2, 3, 4))
+        yield Case(name, f"{label} no affine", plain, (x, mean, variance), {"eps": 0.1}, (0,))
+        added = (x, mean, variance, weight, bias, False, 0.1, 1e-5, residual)
+        yield Case(name, f"{label} relu", relu, added, {}, (0, 1, 2, 3, 4, 8))
+        yield Case(name, f"{label} relu, no residual", relu, added[:4], {}, (0, 2, 3))
+
+
 CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "batch_norm": batch_norm_cases,
+    "batch_norm_inference": batch_norm_inference_cases,
+    "batch_norm_relu": batch_norm_relu_cases,
     "layer_norm": layer_norm_cases,
     "rms_norm": rms_norm_cases,
 }
@@ -99,6 +134,8 @@ _HALF, _REASON = (
 )
 REFUSED: dict[str, list[tuple[Callable, tuple, dict, str]]] = {
     "batch_norm": [(_batch_norm, (_HALF,), {}, _REASON)],
+    "batch_norm_inference": [(functional.batch_norm, (_HALF, _HALF[0], _HALF[1]), {}, _REASON)],
+    "batch_norm_relu": [(_batch_norm_relu, (_HALF,), {}, _REASON)],
     "layer_norm": [(functional.layer_norm, (_HALF, 3), {}, _REASON)],
     "rms_norm": [(functional.rms_norm, (_HALF, 3), {}, _REASON)],
 }

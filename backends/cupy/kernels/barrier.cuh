@@ -47,3 +47,13 @@ DEVICE void copy_tile(void* to, const TensorMap& map, Barrier* barrier, int row,
         "l"((u64)&map), "r"(shared_address(barrier)), "r"(column), "r"(row)
         : "memory");
 }
+
+// Copy the box of an array of five axes whose first element is (n, d, h, w, c), which may lie outside of the array: what
+// does becomes zero. The rows of the box, one for each place of the first four axes, follow one another.
+DEVICE void copy_box(void* to, const TensorMap& map, Barrier* barrier, int n, int d, int h, int w, int c) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+        "[%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(shared_address(to)),
+        "l"((u64)&map), "r"(shared_address(barrier)), "r"(c), "r"(w), "r"(h), "r"(d), "r"(n)
+        : "memory");
+}

@@ -10,12 +10,14 @@ from .dropout import MaskedScale
 from .linear import Linear
 from .loss import CrossEntropy
 from .norm import LayerNorm, RMSNorm
-from .norm_batch import BatchNorm
+from .norm_batch import BatchNorm, BatchNormInference, BatchNormReLU
 from .pooling import AvgPool, MaxPool, MaxPoolPlaces, PutAtPlaces
 
 KERNELS: dict[str, Any] = {
     "avg_pool": AvgPool(),
     "batch_norm": BatchNorm(),
+    "batch_norm_inference": BatchNormInference(),
+    "batch_norm_relu": BatchNormReLU(),
     "convolution": Convolution(),
     "convolution_transpose": ConvolutionTranspose(),
     "cross_entropy": CrossEntropy(),

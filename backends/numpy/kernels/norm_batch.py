@@ -1,9 +1,9 @@
-"""Batch normalisation while training: each channel over all samples."""
+"""Batch normalisation: each channel over all samples, by its own statistics or given ones, with a residual and ReLU."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,73 +13,179 @@ from .pieces import for_pieces, number_of_pieces, unsupported
 _WIDE, _FEW = 2048, 64  # columns and rows
 
 
+class _Saved(NamedTuple):
+    """What the gradient needs; matrices are folded, `centre` and `factor` repeated accordingly."""
+
+    rows: np.ndarray
+    times: int
+    centre: np.ndarray
+    factor: np.ndarray
+    inverse: np.ndarray  # of the standard deviation of each channel, in float64
+    output: np.ndarray | None  # with ReLU
+    shape: tuple[int, ...]
+
+
 class BatchNorm:
     """Override of the training mode of `nnx.functional.batch_norm`."""
 
     def supports(self, input: np.ndarray, weight: Any, bias: Any, eps: float, statistics: list) -> str | None:
         return unsupported(input, weight, bias)
 
+    def forward(self, input: np.ndarray, weight: Any, bias: Any, eps: float, statistics: list) -> tuple:
+        return _by_statistics(input, weight, bias, None, eps, statistics, False)
+
+    def backward(self, grad: np.ndarray, residuals: _Saved, needs: tuple) -> tuple:
+        of_input, of_weight, of_bias = [need is not None for need in needs]
+        out, _, total, along = _gradients(grad, residuals, of_input, of_weight, True)
+        return (out, *_of_affine(residuals, of_weight, of_bias, total, along))
+
+
+class BatchNormReLU:
+    """Override of the training mode of `nnx.functional.batch_norm_relu`."""
+
+    def supports(
+        self, input: np.ndarray, weight: Any, bias: Any, residual: Any, eps: float, statistics: list
+    ) -> str | None:
+        return unsupported(input, weight, bias, residual)
+
+    def forward(self, input: np.ndarray, weight: Any, bias: Any, residual: Any, eps: float, statistics: list) -> tuple:
+        return _by_statistics(input, weight, bias, residual, eps, statistics, True)
+
+    def backward(self, grad: np.ndarray, residuals: _Saved, needs: tuple) -> tuple:
+        of_input, of_weight, of_bias, of_residual = [need is not None for need in needs]
+        out, passed, total, along = _gradients(grad, residuals, of_input, of_weight, True)
+        return (out, *_of_affine(residuals, of_weight, of_bias, total, along), passed if of_residual else None)
+
+
+class BatchNormInference:
+    """Override of both in evaluation: by given statistics, with a residual and ReLU or without."""
+
+    def supports(
+        self, input: np.ndarray, weight: Any, bias: Any, residual: Any, mean: Any, variance: Any, *_: Any
+    ) -> str | None:
+        return unsupported(input, weight, bias, residual, mean, variance)
+
     def forward(
-        self, input: np.ndarray, weight: Any, bias: Any, eps: float, statistics: list
-    ) -> tuple[np.ndarray, tuple]:
-        dtype = input.dtype
+        self,
+        input: np.ndarray,
+        weight: Any,
+        bias: Any,
+        residual: Any,
+        mean: np.ndarray,
+        variance: np.ndarray,
+        eps: float,
+        is_relu: bool,
+    ) -> tuple:
         rows, times = _folded(input)
-        mean, variance = _moments(rows, times)
-        statistics.append((mean.astype(dtype), variance.astype(dtype)))
-        inverse = 1.0 / np.sqrt(variance + eps)
-        centre = _repeated(mean, times, dtype)
-        factor = _repeated(inverse if weight is None else inverse * weight, times, dtype)
-        shift = None if bias is None else _repeated(bias, times, dtype)
-        output = np.empty(rows.shape, dtype)
+        inverse = 1.0 / np.sqrt(variance.astype(np.float64) + eps)
+        return _output(input, rows, times, mean, inverse, weight, bias, residual, is_relu)
 
-        def work(i: int, piece: slice) -> None:
-            y = np.subtract(rows[piece], centre, out=output[piece])
-            y *= factor
-            if shift is not None:
-                y += shift
-
-        for_pieces(work, *rows.shape)
-        return output.reshape(input.shape), (rows, times, centre, factor, inverse, input.shape)
-
-    def backward(self, grad: np.ndarray, residuals: tuple, needs: tuple) -> tuple:
-        rows, times, centre, factor, inverse, shape = residuals
-        need_input, need_weight, need_bias = needs
-        dtype = rows.dtype
-        grad = grad.reshape(rows.shape)
-        partial = np.zeros((2, number_of_pieces(*rows.shape), rows.shape[1]))
-
-        def gather(i: int, piece: slice) -> None:
-            g = grad[piece]
-            partial[0, i] = sum_rows(g)
-            if need_input is not None or need_weight is not None:
-                product = rows[piece] - centre
-                product *= g
-                partial[1, i] = sum_rows(product)
-
-        for_pieces(gather, *rows.shape)
-        # of the gradient, and of its product with the centred input
-        total, along = _unfolded(np.add.reduce(partial, axis=1), times)
-        grad_input = None
-        if need_input is not None:
-            count = rows.shape[0] * times
-            average = _repeated(total / count, times, dtype)
-            slope = _repeated(along * inverse * inverse / count, times, dtype)
-            output = np.empty(rows.shape, dtype)
-
-            def work(i: int, piece: slice) -> None:
-                out = np.subtract(rows[piece], centre, out=output[piece])
-                out *= slope
-                out += average
-                np.subtract(grad[piece], out, out=out)
-                out *= factor
-
-            for_pieces(work, *rows.shape)
-            grad_input = output.reshape(shape)
+    def backward(self, grad: np.ndarray, residuals: _Saved, needs: tuple) -> tuple:
+        of_input, of_weight, of_bias, of_residual, of_mean, of_variance = [need is not None for need in needs]
+        out, passed, total, along = _gradients(grad, residuals, of_input, of_weight or of_variance, False)
+        affine = _of_affine(residuals, of_weight, of_bias, total, along)
+        dtype, inverse = residuals.rows.dtype, residuals.inverse
+        factor = residuals.factor[: len(inverse)].astype(np.float64)
         return (
-            grad_input,
-            None if need_weight is None else (along * inverse).astype(dtype),
-            None if need_bias is None else total.astype(dtype),
+            out,
+            *affine,
+            passed if of_residual else None,
+            (-factor * total).astype(dtype) if of_mean else None,
+            (-0.5 * factor * inverse * inverse * along).astype(dtype) if of_variance else None,
         )
+
+
+def _by_statistics(
+    input: np.ndarray, weight: Any, bias: Any, residual: Any, eps: float, statistics: list, is_relu: bool
+) -> tuple[np.ndarray, _Saved]:
+    rows, times = _folded(input)
+    mean, variance = _moments(rows, times)
+    statistics.append((mean.astype(input.dtype), variance.astype(input.dtype)))
+    return _output(input, rows, times, mean, 1.0 / np.sqrt(variance + eps), weight, bias, residual, is_relu)
+
+
+def _output(
+    input: np.ndarray,
+    rows: np.ndarray,
+    times: int,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    is_relu: bool,
+) -> tuple[np.ndarray, _Saved]:
+    """Return the output in one pass through memory, and what the gradient needs."""
+    dtype = input.dtype
+    centre = _repeated(mean, times, dtype)
+    factor = _repeated(inverse if weight is None else inverse * weight, times, dtype)
+    shift = None if bias is None else _repeated(bias, times, dtype)
+    added = None if residual is None else residual.reshape(rows.shape)
+    output = np.empty(rows.shape, dtype)
+
+    def work(i: int, piece: slice) -> None:
+        y = np.subtract(rows[piece], centre, out=output[piece])
+        y *= factor
+        if shift is not None:
+            y += shift
+        if added is not None:
+            y += added[piece]
+        if is_relu:
+            np.maximum(y, 0, out=y)
+
+    for_pieces(work, *rows.shape)
+    kept = output if is_relu else None
+    return output.reshape(input.shape), _Saved(rows, times, centre, factor, inverse, kept, input.shape)
+
+
+def _gradients(grad: np.ndarray, saved: _Saved, of_input: bool, of_product: bool, by_input: bool) -> tuple:
+    """Return the gradient of the input and the one that passes ReLU, both or neither in the shape of the input,
+    and for each channel the sums of the latter and of its product with the centred input.
+    """
+    rows, times, centre, factor, inverse, output, shape = saved
+    dtype = rows.dtype
+    grad = grad.reshape(rows.shape)
+    passed = grad if output is None else np.empty(rows.shape, dtype)
+    partial = np.zeros((2, number_of_pieces(*rows.shape), rows.shape[1]))
+
+    def gather(i: int, piece: slice) -> None:
+        g = passed[piece]
+        if output is not None:
+            np.multiply(grad[piece], np.not_equal(output[piece], 0), out=g)
+        partial[0, i] = sum_rows(g)
+        if of_product or (of_input and by_input):
+            product = rows[piece] - centre
+            product *= g
+            partial[1, i] = sum_rows(product)
+
+    for_pieces(gather, *rows.shape)
+    total, along = _unfolded(np.add.reduce(partial, axis=1), times)
+    if not of_input:
+        return None, passed.reshape(shape), total, along
+    count = max(1, rows.shape[0] * times)  # given statistics may meet an empty batch
+    average = _repeated(total / count, times, dtype)
+    slope = _repeated(along * inverse * inverse / count, times, dtype)
+    result = np.empty(rows.shape, dtype)
+
+    def work(i: int, piece: slice) -> None:
+        out, g = result[piece], passed[piece]
+        if by_input:
+            np.subtract(rows[piece], centre, out=out)
+            out *= slope
+            out += average
+            g = np.subtract(g, out, out=out)
+        np.multiply(g, factor, out=out)
+
+    for_pieces(work, *rows.shape)
+    return result.reshape(shape), passed.reshape(shape), total, along
+
+
+def _of_affine(saved: _Saved, of_weight: bool, of_bias: bool, total: np.ndarray, along: np.ndarray) -> tuple:
+    dtype = saved.rows.dtype
+    return (
+        (along * saved.inverse).astype(dtype) if of_weight else None,
+        total.astype(dtype) if of_bias else None,
+    )
 
 
 def _folded(input: np.ndarray) -> tuple[np.ndarray, int]:

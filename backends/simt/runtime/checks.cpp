@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <link.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -27,6 +28,7 @@ struct Access {
 struct Cell {
     uint32_t generation;
     bool in_flight;
+    uint32_t fence;  // the next one of the thread that has written it; 0 after an asynchronous copy
     Access written, read;
 };
 
@@ -37,6 +39,7 @@ struct Readers {
 };
 
 static std::vector<Cell> shadow, fixed_shadow;
+static uint32_t fences[1024];  // that each thread has passed, from 1 on
 static std::vector<Readers> readers, fixed_readers;
 static std::vector<std::pair<const char*, const char*>> segments;  // of the library that holds the kernel
 
@@ -81,7 +84,7 @@ static Access access_now(bool atomic) {
 static Cell& fresh(Cell& cell) {
     if (cell.generation != block.generation) {
         const Access none = {NOBODY, NOBODY, 0, 0, false, 0};
-        cell = {block.generation, false, none, none};
+        cell = {block.generation, false, 0, none, none};
     }
     return cell;
 }
@@ -126,7 +129,8 @@ static void check_shared(Cell* cells, size_t size, bool write, bool atomic, cons
         Cell& cell = fresh(cells[i]);
         if (cell.in_flight)
             fail(where, "%s of shared memory to which an asynchronous copy is under way", write ? "a write" : "a read");
-        if ((!write || atomic) && cell.written.thread == NOBODY)
+        // Without the checks that the compiler inserts, nobody has seen who writes.
+        if ((!write || atomic) && cell.written.thread == NOBODY && !(block.schedule & UNCHECKED))
             fail(where, "a read of shared memory that nothing has written");
         if (!is_ordered(cell.written, now)) conflict(where, write ? "a write to" : "a read of", cell.written, "writes");
         if (!write) {
@@ -135,6 +139,7 @@ static void check_shared(Cell* cells, size_t size, bool write, bool atomic, cons
         }
         check_reads(cell, now, where);
         cell.written = now;
+        cell.fence = fences[now.thread];
     }
 }
 
@@ -162,8 +167,27 @@ void mark_in_flight(const void* address, size_t size, bool in_flight, const void
     for (size_t i = 0; i < size; ++i) {
         Cell& cell = fresh(cells[i]);
         cell.in_flight = in_flight;
+        cell.fence = 0;
         cell.written = access_now(false);
     }
+}
+
+// ------------------------------------------------------------------ fences between threads and what is asynchronous
+
+void forget_fences() { std::fill(fences, fences + 1024, 1); }
+
+void note_fence() { ++fences[block.current]; }
+
+uint32_t fences_of(int thread) { return fences[thread]; }
+
+// A read by the tensor cores: what threads have written themselves has to be behind a fence of theirs.
+void check_fenced(const void* address, size_t size, const void* where) {
+    check(address, size, false, false, where);
+    const Cell* cells = cells_of((const char*)address, size, where);
+    for (size_t i = 0; cells && i < size; ++i)
+        if (cells[i].fence && cells[i].fence == fences[cells[i].written.thread])
+            fail(where, "a product reads shared memory that thread %u has written without a barrier_fence after it",
+                 cells[i].written.thread);
 }
 
 // ------------------------------------------------------------------ any memory

@@ -268,6 +268,7 @@ static void prepare_threads() {
     ++block.generation;
     block.by_mbarrier = false;
     forget_transfers();
+    forget_fences();
     // NaN as a float, and no plausible index: whoever reads before writing computes nonsense.
     memset(block.shared, 0xff, block.shared_end - block.shared);
     memset(block.fixed_shared, 0xff, block.fixed_shared_end - block.fixed_shared);

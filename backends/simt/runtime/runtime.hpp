@@ -61,7 +61,8 @@ struct Copies {
 
 constexpr size_t STACK_SIZE = 64 * 1024;
 constexpr uint64_t CANARY = 0x5117C0DE5117C0DEull;
-enum { REVERSE_WARPS = 1, REVERSE_LANES = 2, EAGER_COPIES = 4 };
+// UNCHECKED: the compiler has inserted no checks, so that not all accesses are seen.
+enum { REVERSE_WARPS = 1, REVERSE_LANES = 2, EAGER_COPIES = 4, UNCHECKED = 8 };
 
 struct Block {
     int size, current, schedule;  // current: the running thread, -1 for the scheduler
@@ -99,6 +100,10 @@ bool is_shared(const void* address);
 void start_checks(const void* entry);
 void check(const volatile void* address, size_t size, bool write, bool atomic, const void* where);
 void mark_in_flight(const void* address, size_t size, bool in_flight, const void* where);
+void check_fenced(const void* address, size_t size, const void* where);
+void note_fence();
+uint32_t fences_of(int thread);
+void forget_fences();
 // clocks.cpp
 void clocks_start();
 uint32_t clock_time(int thread);
@@ -115,4 +120,5 @@ void forget_transfers();
 const char* unfinished();
 
 }  // namespace simt
+extern "C" float simt_from_f16(uint32_t bits);  // tensor.cpp
 #define SIMT_HERE __builtin_return_address(0)
