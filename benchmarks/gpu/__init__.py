@@ -1,0 +1,1 @@
+"""Measurements on a CUDA device. One command takes all of them: ``python -m benchmarks.gpu.first_light --out DIR``."""
