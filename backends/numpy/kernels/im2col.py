@@ -1,7 +1,7 @@
 """Any convolution as one matrix product: the inputs of every output, side by side, times the weights.
 
 The matrix has a row per output place and a column per tap and channel, kernel-area times as much as the input. It is
-written block by block into a buffer that stays in the cache. Chellapilla, Puri and Simard, "High performance
+written block by block. Chellapilla, Puri and Simard, "High performance
 convolutional neural networks for document processing", 2006. With groups it is a stack of such products.
 """
 
@@ -16,12 +16,11 @@ import numpy as np
 from nnx.backend import each
 
 from .bias import add_bias
-from .geometry import TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
+from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .products import cross_product, product
 from .scratch import Scratch
 
-_CACHE = 2**21  # bytes of a block's matrix: a second-level cache; smaller blocks make threads wait for each other
 _LARGE = 2**15  # from so many weights on, products want many rows
 _ROWS = 256
 _SHORT = 16  # numbers in a row below which copying them run by run is slow
@@ -103,7 +102,7 @@ def _matrices(weight: np.ndarray, g: Geometry) -> np.ndarray:
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:
     depth = g.taps * g.channels
-    places = block_places(_CACHE // (depth * itemsize), g.batch * math.prod(g.out))
+    places = block_places(BLOCK // (depth * itemsize), g.batch * math.prod(g.out))
     if depth * g.outputs >= _LARGE * g.groups:
         places = max(places, min(_ROWS, 8 * places))
     return cut(g.batch, g.out[0], places // math.prod(g.out[1:]))

@@ -26,7 +26,7 @@ import numpy as np
 from nnx.backend import each
 
 from .bias import add_bias
-from .geometry import TASKS, Block, Geometry, block_places, cut, parts, shares, total
+from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, parts, shares, total
 from .products import cross_product, product
 from .scratch import Scratch
 
@@ -34,7 +34,6 @@ _R = TypeVar("_R")
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
 _N = 6
-_CACHE = 2**21  # bytes of buffers of a block: a second-level cache; smaller blocks make threads wait for each other
 _LARGE = 2**15  # from so many weights per row of the kernel on, products want many rows, and are worth a task each
 _ROWS = 768  # how many they want; beyond, they gain little
 _FEW = 8  # numbers in a window below which products are slow, and windows of all rows of the kernel better
@@ -93,8 +92,8 @@ class _Shape(NamedTuple):
         return -(-self.out_height // self.tile)
 
     def blocks(self) -> list[Block]:
-        """Blocks of rows of tiles that fit the cache, but give large products if there are many weights."""
-        most = _CACHE // (4 * _N * (self.channels + self.outputs))
+        """Blocks of rows of tiles, which give large products if there are many weights."""
+        most = BLOCK // (4 * _N * (self.channels + self.outputs))
         places = block_places(most, self.images * self.tiles * self.pitch)
         if self.large:
             places = max(places, min(_ROWS, 16 * places))
@@ -190,8 +189,13 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     most = max(b.n * b.height for b in blocks)
     tasks = shares(blocks, x.itemsize * (s.held(most) + _N * width * s.outputs * s.channels))
     sums: list = [None] * len(tasks)
-    # between the rows the results stay zero
-    scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.zeros((_N, most * s.row, s.outputs), x.dtype)))
+
+    def make() -> tuple[_Lines, np.ndarray]:
+        results = np.empty((_N, most, s.row, s.outputs), x.dtype)
+        results[:, :, s.out_width :] = 0  # between the rows they stay zero
+        return _Lines(s, most, x.dtype), results.reshape(_N, most * s.row, s.outputs)
+
+    scratch = Scratch(make)
 
     @_quiet
     def run(index: int) -> None:
@@ -282,8 +286,13 @@ class _Lines:
         width, channels, places = s.kernel[1], s.channels, tiles * s.pitch
         self.shape = s
         rows = -(-places // width)
-        buffer = np.zeros((_N, s.left + (rows + 1) * width, channels), dtype)
+        buffer = np.empty((_N, s.left + (rows + 1) * width, channels), dtype)
         self._lines = buffer[:, s.left : s.left + places].reshape(_N, tiles, s.pitch * channels)
+        self._buffer, self._tiles = buffer, tiles
+        # what lies before, between and behind the rows stays zero
+        buffer[:, : s.left] = 0
+        buffer[:, s.left + places :] = 0
+        self._lines[:, :, s.width * channels :] = 0
         line, place, item = buffer.strides
 
         def view(*axes: tuple[int, int]) -> np.ndarray:
@@ -305,6 +314,9 @@ class _Lines:
         s, length = self.shape, self.shape.width * self.shape.channels
         into = self._lines[:, : block.n * block.height, :length].reshape(_N, block.n, block.height, length)
         into = into.transpose(1, 2, 0, 3)
+        if block.n * block.height < self._tiles:  # the last windows reach a little further
+            end = s.left + block.n * block.height * s.pitch
+            self._buffer[:, end : end + 2 * s.kernel[1]] = 0
         top = block.rows.start * s.tile - s.top  # the first input row of the first tile
         start, stop = max(top, 0), min(top + (block.height - 1) * s.tile + _N, s.height)
         rows = np.ascontiguousarray(x[block.images, start:stop]).reshape(block.n, stop - start, length)
