@@ -6,8 +6,8 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from . import settings
@@ -97,13 +97,15 @@ def each(function: Callable[[_T], Any], items: Sequence[_T]) -> None:
             _inside.flag = False
 
     with _single_threaded_blas():
-        others = [_the_pool().submit(work) for _ in range(workers - 1)]
+        helping = _call_for_help(work, workers - 1)
         try:
             work()
         finally:
-            wait(others)
-        for other in others:
-            other.result()
+            for share in helping:
+                share.finish()
+        for share in helping:
+            if share.error is not None:
+                raise share.error
 
 
 # ------------------------------------------------------------------ the pool
@@ -111,24 +113,64 @@ def each(function: Callable[[_T], Any], items: Sequence[_T]) -> None:
 _num_threads: int | None = None
 _inside = threading.local()
 _lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_calls: SimpleQueue[_Share] = SimpleQueue()  # what the threads of the pool take from
+_threads = 0  # how many there are
 _blas: list[Any] | None = None  # threadpoolctl's handles of the BLAS libraries
 _users = 0  # calls of `each` under way
 _blas_threads: list[int] = []  # what to give back to each library after the last of them
 
 
-def _the_pool() -> ThreadPoolExecutor:
-    global _pool
+class _Share:
+    """A thread's part in a call of `each`: done by whoever takes it first, unless nothing is left to do by then."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.error: BaseException | None = None
+        self._work = [work]
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def take(self) -> None:
+        """Do it, in a thread of the pool."""
+        try:
+            work = self._work.pop()
+        except IndexError:
+            return
+        try:
+            work()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._done.release()
+
+    def finish(self) -> None:
+        """Wait for it, or take it back from a thread that has not woken up yet."""
+        try:
+            self._work.pop()
+        except IndexError:
+            self._done.acquire()
+
+
+def _call_for_help(work: Callable[[], None], number: int) -> list[_Share]:
+    global _threads
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="nnx")  # starts them as they are needed
-        return _pool
+        while _threads < number:
+            _threads += 1
+            threading.Thread(target=_help, args=(_calls,), name=f"nnx_{_threads}", daemon=True).start()
+    shares = [_Share(work) for _ in range(number)]
+    for share in shares:
+        _calls.put(share)
+    return shares
+
+
+def _help(calls: SimpleQueue[_Share]) -> None:
+    while True:
+        calls.get().take()
 
 
 def _forget_pool() -> None:
     """In a forked child, where its threads are gone."""
-    global _pool, _users, _lock
-    _pool, _users, _lock = None, 0, threading.Lock()
+    global _calls, _threads, _users, _lock
+    _calls, _threads, _users, _lock = SimpleQueue(), 0, 0, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
