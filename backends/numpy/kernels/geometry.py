@@ -87,7 +87,7 @@ class Block(NamedTuple):
 
 
 def block_places(most: int, places: int) -> int:
-    """How many of all places to do at a time: at most `most`, so that there are as many blocks for each of two threads."""
+    """How many of all places to do at a time: at most `most`, in blocks of an even number, for two threads."""
     pairs = -(-places // (2 * max(most, 1)))
     return -(-places // (2 * max(pairs, 1)))
 

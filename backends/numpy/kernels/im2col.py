@@ -19,7 +19,7 @@ from .bias import add_bias
 from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .products import cross_product, product
-from .scratch import Scratch
+from .scratch import Scratch, scratch
 
 _LARGE = 2**15  # from so many weights on, products want many rows
 _ROWS = 256
@@ -34,18 +34,18 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
     if matrix[0].size < _LARGE:  # BLAS turns larger ones round as it repacks them
         matrix = np.ascontiguousarray(matrix)
     blocks = _blocks(g, x.itemsize)
-
-    scratch = Scratch(lambda: Columns(g, blocks, x.dtype, _reads_by_place(g)))
+    tasks = shares(blocks, columns_bytes(g, blocks, x.itemsize))
+    buffers = _buffers(g, blocks, x.dtype, _reads_by_place(g), len(tasks))
 
     def run(share: list[Block]) -> None:
-        with scratch.one() as columns:
+        with buffers.one() as columns:
             for block in share:
                 found = out[block.images, block.rows]
                 product(columns.read(x, block), matrix, by_group(found, g.groups))
                 if bias is not None:
                     add_bias(found, bias)
 
-    each(run, shares(blocks, columns_bytes(g, blocks, x.itemsize)))
+    each(run, tasks)
     return out
 
 
@@ -54,11 +54,10 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     blocks = _blocks(g, x.itemsize)
     tasks = shares(blocks, columns_bytes(g, blocks, x.itemsize) + math.prod(g.weight_shape) * x.itemsize)
     sums: list = [None] * len(tasks)
-
-    scratch = Scratch(lambda: Columns(g, blocks, x.dtype, _reads_by_place(g)))
+    buffers = _buffers(g, blocks, x.dtype, _reads_by_place(g), len(tasks))
 
     def run(index: int) -> None:
-        with scratch.one() as columns:
+        with buffers.one() as columns:
             for block in tasks[index]:
                 part = cross_product(by_group(grad[block.images, block.rows], g.groups), columns.read(x, block))
                 sums[index] = part if sums[index] is None else np.add(sums[index], part, out=sums[index])
@@ -75,10 +74,10 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
     most = max(b.n * b.height for b in blocks)
     tasks = len(shares(list(range(TASKS)), columns_bytes(g, blocks, grad.itemsize)))
 
-    scratch = Scratch(lambda: Columns(g, blocks, grad.dtype, g.channels // g.groups <= _FEW))
+    buffers = _buffers(g, blocks, grad.dtype, g.channels // g.groups <= _FEW, tasks)
 
     def run(images: slice) -> None:  # blocks of one image meet: they are of one task
-        with scratch.one() as columns:
+        with buffers.one() as columns:
             for block in cut(images.stop - images.start, g.out[0], most, images.start):
                 product(by_group(grad[block.images, block.rows], g.groups), matrix, columns.matrix(block))
                 columns.add_to(out, block)
@@ -112,6 +111,11 @@ def columns_bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
     """How much a `Columns` holds."""
     places = max(b.n * b.height for b in blocks) * math.prod(g.out[1:])
     return 2 * places * g.taps * g.channels * itemsize
+
+
+def _buffers(g: Geometry, blocks: list[Block], dtype: np.dtype, by_place: bool, tasks: int) -> Scratch[Columns]:
+    size = columns_bytes(g, blocks, dtype.itemsize)
+    return scratch((g, dtype, by_place), lambda: Columns(g, blocks, dtype, by_place), size, tasks)
 
 
 class Columns:
