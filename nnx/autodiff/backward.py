@@ -7,6 +7,7 @@ from typing import Any
 
 from ..dtypes import dtype_name, is_complex
 from ..errors import DTypeError, ShapeError
+from .ownership import exclusive
 from .tape import backpropagate, collect
 
 
@@ -62,11 +63,14 @@ def backward(array: Any, grad: Any = None, *, create_graph: bool = False, retain
     if create_graph:
         seed = array._namespace.wrap(seed)
     arrived = backpropagate(order, {node: seed}, create_graph=create_graph, retain_graph=retain_graph)
+    if create_graph:
+        for leaf, cotangent in arrived.items():
+            leaf.saved[0].accumulate_recorded(cotangent)
+        return
+    new = [leaf for leaf in arrived if leaf.saved[0].view is None and leaf.saved[0].grad is None]
+    if new:  # they keep what has come, unless another one has got the same array, or a graph that is retained holds it
+        asarray, copy = array._namespace.raw.asarray, True if retain_graph else None
+        owned = exclusive([asarray(arrived[leaf], copy=copy) for leaf in new], [] if grad is None else [seed])
+        arrived |= zip(new, owned, strict=True)
     for leaf, cotangent in arrived.items():
-        slot = leaf.saved[0]
-        if create_graph:
-            slot.accumulate_recorded(cotangent)
-            continue
-        if slot.view is None and slot.grad is None:  # another leaf may have got the same array
-            cotangent = array._namespace.raw.asarray(cotangent, copy=True)
-        slot.accumulate(cotangent)
+        leaf.saved[0].accumulate(cotangent)
