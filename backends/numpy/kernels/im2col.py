@@ -144,7 +144,7 @@ class Columns:
     def read(self, x: np.ndarray, block: Block) -> np.ndarray:
         """Return the matrix, filled with what the outputs of a block see of the input."""
         if self._padded is None:
-            self._padded = PaddedBlock(self.geometry, self._blocks, x.dtype)
+            self._padded = PaddedBlock(self.geometry, self._blocks, x.dtype, self._by_place)
         windows = self._padded.windows(x, block)
         into = self._by_axes(block)
         np.copyto(into, np.moveaxis(windows.reshape(*windows.shape[:-1], self.geometry.groups, -1), -2, 0))

@@ -11,11 +11,15 @@ from .geometry import Block, Geometry
 
 
 class PaddedBlock:
-    """A buffer that holds one block at a time of those that it is made for."""
+    """A buffer that holds one block at a time of those that it is made for; `planar` if its channels lie apart."""
 
-    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype) -> None:
+    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype, planar: bool = False) -> None:
         self._geometry = g
-        self._buffer = np.zeros(_shape(g, blocks), dtype)
+        *places, channels = _shape(g, blocks)
+        if planar:
+            self._buffer = np.moveaxis(np.zeros((channels, *places), dtype), 0, -1)
+        else:
+            self._buffer = np.zeros((*places, channels), dtype)
 
     def windows(self, x: np.ndarray, block: Block) -> np.ndarray:
         """Copy a block of the input and view it as (images, *places, *taps, channels)."""

@@ -34,7 +34,7 @@ from .winograd_plan import N, Plan, Shape, Work, plan_of, shape_of
 _R = TypeVar("_R")
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
-_FEW = 8  # numbers in a window below which products are slow, and windows of all rows of the kernel better
+_FEW = 3  # channels up to which the products are slow, and those over whole windows better
 
 
 class Transforms(NamedTuple):
@@ -67,8 +67,8 @@ def transforms(height: int, dtype: np.dtype) -> Transforms:
 
 def fits(g: Geometry, backwards: bool = False) -> bool:
     """Whether a convolution, or the gradient of its input, can be done this way and is worth it."""
-    if g.channels * g.kernel[-1] < _FEW and not backwards:
-        return False  # products over so few numbers are slow
+    if g.channels <= _FEW and not backwards:
+        return False
     single = len(g.kernel) <= 2 and g.groups == 1 and set(g.dilation) == {1}
     return single and 2 <= g.kernel[0] <= 5 and g.out[0] >= 3 and g.transposed() is not None
 
