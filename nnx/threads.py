@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -96,7 +95,7 @@ def each(function: Callable[[_T], Any], items: Sequence[_T]) -> None:
         finally:
             _inside.flag = False
 
-    with _single_threaded_blas():
+    with single_threaded_blas():
         helping = _call_for_help(work, workers - 1)
         try:
             work()
@@ -106,6 +105,54 @@ def each(function: Callable[[_T], Any], items: Sequence[_T]) -> None:
         for share in helping:
             if share.error is not None:
                 raise share.error
+
+
+class single_threaded_blas:
+    """Keep BLAS on one thread within a ``with`` block, if nnx may use several.
+
+    For small products between other work: the threads of OpenBLAS spin for some 25 ms after a product that they have
+    shared, on the cores that the threads of nnx need next.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnx.backend import single_threaded_blas
+    >>> with single_threaded_blas():
+    ...     np.ones((2, 3)) @ np.ones(3)
+    array([3., 3.])
+    """
+
+    __slots__ = ("_limits",)
+
+    def __enter__(self) -> None:
+        self._limits = (_num_threads or _default_num_threads()) > 1 and not getattr(_inside, "flag", False)
+        if self._limits:
+            _limit_blas()
+
+    def __exit__(self, *_: object) -> None:
+        if self._limits:
+            _free_blas()
+
+
+def _limit_blas() -> None:
+    global _users, _blas_threads, _blas
+    with _lock:
+        if _blas is None:  # threadpoolctl's own limits would search the libraries anew each time
+            from threadpoolctl import ThreadpoolController
+
+            _blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        _users += 1
+        if _users == 1:
+            _blas_threads = [library.num_threads for library in _blas]
+            _set_blas(_blas, [1] * len(_blas))
+
+
+def _free_blas() -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if not _users and _blas is not None:
+            _set_blas(_blas, _blas_threads)
 
 
 # ------------------------------------------------------------------ the pool
@@ -175,28 +222,6 @@ def _forget_pool() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_pool)
-
-
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS on one thread: those of nnx are busy. (threadpoolctl's own limits would search the libraries anew.)"""
-    global _users, _blas_threads, _blas
-    with _lock:
-        if _blas is None:
-            from threadpoolctl import ThreadpoolController
-
-            _blas = ThreadpoolController().select(user_api="blas").lib_controllers
-        _users += 1
-        if _users == 1:
-            _blas_threads = [library.num_threads for library in _blas]
-            _set_blas(_blas, [1] * len(_blas))
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _set_blas(_blas, _blas_threads)
 
 
 def _set_blas(libraries: Sequence[Any], numbers: Sequence[int]) -> None:

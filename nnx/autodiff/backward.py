@@ -10,6 +10,8 @@ from ..errors import DTypeError, ShapeError
 from .ownership import exclusive
 from .tape import backpropagate, collect
 
+_SMALL = 2**14  # elements that are copied sooner than found out about
+
 
 def seed_for(array: Any, grad: Any, operation: str) -> Any:
     """Return the raw cotangent to start from: `grad`, or 1 for a single real number."""
@@ -67,10 +69,15 @@ def backward(array: Any, grad: Any = None, *, create_graph: bool = False, retain
         for leaf, cotangent in arrived.items():
             leaf.saved[0].accumulate_recorded(cotangent)
         return
-    new = [leaf for leaf in arrived if leaf.saved[0].view is None and leaf.saved[0].grad is None]
-    if new:  # they keep what has come, unless another one has got the same array, or a graph that is retained holds it
-        asarray, copy = array._namespace.raw.asarray, True if retain_graph else None
-        owned = exclusive([asarray(arrived[leaf], copy=copy) for leaf in new], [] if grad is None else [seed])
-        arrived |= zip(new, owned, strict=True)
+    asarray, large = array._namespace.raw.asarray, []
     for leaf, cotangent in arrived.items():
-        leaf.saved[0].accumulate(cotangent)
+        slot = leaf.saved[0]
+        if slot.view is None and slot.grad is None:  # another leaf, or a retained graph, may have got the same array
+            if not retain_graph and math.prod(cotangent.shape) > _SMALL:
+                large.append((slot, cotangent))
+                continue
+            cotangent = asarray(cotangent, copy=True)
+        slot.accumulate(cotangent)
+    owned = exclusive([cotangent for _, cotangent in large], [] if grad is None else [seed]) if large else []
+    for (slot, _), cotangent in zip(large, owned, strict=True):
+        slot.accumulate(cotangent)

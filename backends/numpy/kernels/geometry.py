@@ -12,7 +12,7 @@ import numpy as np
 _T = TypeVar("_T")
 
 TASKS = 16  # into how many parts the work of a call is cut, whatever the number of threads: results do not depend on it
-SCRATCH = 40 * 2**20  # bytes of buffers that the tasks of a call may hold together
+SCRATCH = 48 * 2**20  # bytes of buffers that the tasks of a call may hold together
 # Bytes of the buffers of a block. A third-level cache holds them: smaller blocks would stay in the second, but NumPy
 # calls of less than some 100 us make threads wait for each other, for longer than that saves.
 BLOCK = 2**23
