@@ -24,6 +24,7 @@ from .registry import backend_class as backend_class
 from .threads import each as each
 from .threads import get_num_threads as get_num_threads
 from .threads import set_num_threads as set_num_threads
+from .threads import single_threaded_blas as single_threaded_blas
 
 _DTYPE_NAME = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|complex(64|128)")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from . import settings
@@ -96,51 +95,49 @@ def each(function: Callable[[_T], Any], items: Sequence[_T]) -> None:
         finally:
             _inside.flag = False
 
-    with _single_threaded_blas():
-        others = [_the_pool().submit(work) for _ in range(workers - 1)]
+    with single_threaded_blas():
+        helping = _call_for_help(work, workers - 1)
         try:
             work()
         finally:
-            wait(others)
-        for other in others:
-            other.result()
+            for share in helping:
+                share.finish()
+        for share in helping:
+            if share.error is not None:
+                raise share.error
 
 
-# ------------------------------------------------------------------ the pool
+class single_threaded_blas:
+    """Keep BLAS on one thread within a ``with`` block, if nnx may use several.
 
-_num_threads: int | None = None
-_inside = threading.local()
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
-_blas: list[Any] | None = None  # threadpoolctl's handles of the BLAS libraries
-_users = 0  # calls of `each` under way
-_blas_threads: list[int] = []  # what to give back to each library after the last of them
+    For small products between other work: the threads of OpenBLAS spin for some 25 ms after a product that they have
+    shared, on the cores that the threads of nnx need next.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnx.backend import single_threaded_blas
+    >>> with single_threaded_blas():
+    ...     np.ones((2, 3)) @ np.ones(3)
+    array([3., 3.])
+    """
 
-def _the_pool() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="nnx")  # starts them as they are needed
-        return _pool
+    __slots__ = ("_limits",)
 
+    def __enter__(self) -> None:
+        self._limits = (_num_threads or _default_num_threads()) > 1 and not getattr(_inside, "flag", False)
+        if self._limits:
+            _limit_blas()
 
-def _forget_pool() -> None:
-    """In a forked child, where its threads are gone."""
-    global _pool, _users, _lock
-    _pool, _users, _lock = None, 0, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    def __exit__(self, *_: object) -> None:
+        if self._limits:
+            _free_blas()
 
 
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    """Keep BLAS on one thread: those of nnx are busy. (threadpoolctl's own limits would search the libraries anew.)"""
+def _limit_blas() -> None:
     global _users, _blas_threads, _blas
     with _lock:
-        if _blas is None:
+        if _blas is None:  # threadpoolctl's own limits would search the libraries anew each time
             from threadpoolctl import ThreadpoolController
 
             _blas = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -148,13 +145,83 @@ def _single_threaded_blas() -> Iterator[None]:
         if _users == 1:
             _blas_threads = [library.num_threads for library in _blas]
             _set_blas(_blas, [1] * len(_blas))
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _set_blas(_blas, _blas_threads)
+
+
+def _free_blas() -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if not _users and _blas is not None:
+            _set_blas(_blas, _blas_threads)
+
+
+# ------------------------------------------------------------------ the pool
+
+_num_threads: int | None = None
+_inside = threading.local()
+_lock = threading.Lock()
+_calls: SimpleQueue[_Share] = SimpleQueue()  # what the threads of the pool take from
+_threads = 0  # how many there are
+_blas: list[Any] | None = None  # threadpoolctl's handles of the BLAS libraries
+_users = 0  # calls of `each` under way
+_blas_threads: list[int] = []  # what to give back to each library after the last of them
+
+
+class _Share:
+    """A thread's part in a call of `each`: done by whoever takes it first, unless nothing is left to do by then."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.error: BaseException | None = None
+        self._work = [work]
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def take(self) -> None:
+        """Do it, in a thread of the pool."""
+        try:
+            work = self._work.pop()
+        except IndexError:
+            return
+        try:
+            work()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self._done.release()
+
+    def finish(self) -> None:
+        """Wait for it, or take it back from a thread that has not woken up yet."""
+        try:
+            self._work.pop()
+        except IndexError:
+            self._done.acquire()
+
+
+def _call_for_help(work: Callable[[], None], number: int) -> list[_Share]:
+    global _threads
+    with _lock:
+        while _threads < number:
+            _threads += 1
+            threading.Thread(target=_help, args=(_calls,), name=f"nnx_{_threads}", daemon=True).start()
+    shares = [_Share(work) for _ in range(number)]
+    for share in shares:
+        _calls.put(share)
+    return shares
+
+
+def _help(calls: SimpleQueue[_Share]) -> None:
+    while True:
+        calls.get().take()
+
+
+def _forget_pool() -> None:
+    """In a forked child, where its threads are gone."""
+    global _calls, _threads, _users, _lock
+    _calls, _threads, _users, _lock = SimpleQueue(), 0, 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
 
 
 def _set_blas(libraries: Sequence[Any], numbers: Sequence[int]) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 
 from ..dtypes import dtype_name, is_complex
 from ..errors import DTypeError, ShapeError
+from .ownership import exclusive
 from .tape import backpropagate, collect
+
+_SMALL = 2**14  # elements that are copied sooner than found out about
 
 
 def seed_for(array: Any, grad: Any, operation: str) -> Any:
@@ -62,11 +65,19 @@ def backward(array: Any, grad: Any = None, *, create_graph: bool = False, retain
     if create_graph:
         seed = array._namespace.wrap(seed)
     arrived = backpropagate(order, {node: seed}, create_graph=create_graph, retain_graph=retain_graph)
+    if create_graph:
+        for leaf, cotangent in arrived.items():
+            leaf.saved[0].accumulate_recorded(cotangent)
+        return
+    asarray, large = array._namespace.raw.asarray, []
     for leaf, cotangent in arrived.items():
         slot = leaf.saved[0]
-        if create_graph:
-            slot.accumulate_recorded(cotangent)
-            continue
-        if slot.view is None and slot.grad is None:  # another leaf may have got the same array
-            cotangent = array._namespace.raw.asarray(cotangent, copy=True)
+        if slot.view is None and slot.grad is None:  # another leaf, or a retained graph, may have got the same array
+            if not retain_graph and math.prod(cotangent.shape) > _SMALL:
+                large.append((slot, cotangent))
+                continue
+            cotangent = asarray(cotangent, copy=True)
+        slot.accumulate(cotangent)
+    owned = exclusive([cotangent for _, cotangent in large], [] if grad is None else [seed]) if large else []
+    for (slot, _), cotangent in zip(large, owned, strict=True):
         slot.accumulate(cotangent)

@@ -170,40 +170,6 @@ def pull(
     return grads
 
 
-def exclusive(grads: Sequence[Any], others: Sequence[Any]) -> list[Any]:
-    """Return gradients that their receiver may change in place: no memory shared among them or with `others`.
-
-    What shares memory, or shows one element in many places, is copied; what a rule has just computed is not.
-    """
-    seen = {id(_memory(x._data if isinstance(x, Array) else x)) for x in others}
-    results = []
-    for g in grads:
-        if not isinstance(g, Array) and hasattr(type(g), "__setitem__"):  # else recorded, or an immutable scalar
-            memory = _memory(g)
-            if id(memory) in seen or _is_spread(g):
-                g = differentiable_of(g, "gradient").raw.asarray(g, copy=True)
-            else:
-                seen.add(id(memory))
-        results.append(g)
-    return results
-
-
-def _memory(array: Any) -> Any:
-    """The object that owns the memory of an array, as far as its library tells (NumPy and CuPy do)."""
-    base = getattr(array, "base", None)
-    while base is not None:
-        array, base = base, getattr(base, "base", None)
-    return array
-
-
-def _is_spread(array: Any) -> bool:
-    """Whether an array is the result of a broadcast (or not writeable for another reason)."""
-    if not getattr(getattr(array, "flags", None), "writeable", True):
-        return True
-    strides = getattr(array, "strides", ())
-    return 0 in strides and any(step == 0 and n > 1 for step, n in zip(strides, array.shape, strict=True))
-
-
 def finished(tree: Any) -> Any:
     """Return what a function computed: raw where nothing outside is tracked."""
     roots = [v for v in leaves_of(tree) if isinstance(v, Array)]

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..dtypes import is_complex
 from .array import Array
-from .inputs import Inputs, check_arguments, exclusive, finished, pull
+from .inputs import Inputs, check_arguments, finished, pull
+from .ownership import exclusive
 from .transforms import gradient_function
 from .tree import leaves_of, map_tree, match_tree
 

@@ -14,8 +14,9 @@ from typing import Any
 from ..dtypes import dtype_name, is_complex, is_floating
 from ..errors import DTypeError, ShapeError
 from .array import Array
-from .inputs import Inputs, check_arguments, detached_from, exclusive, finished, new_variable, pull
+from .inputs import Inputs, check_arguments, detached_from, finished, new_variable, pull
 from .namespace import differentiable_of
+from .ownership import exclusive
 from .tree import fill_tree, leaves_of, match_tree
 
 # ------------------------------------------------------------------ gradients of scalars

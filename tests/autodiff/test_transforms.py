@@ -9,7 +9,7 @@ import pytest
 
 import nnx
 from nnx import namespace
-from nnx.autodiff.inputs import exclusive
+from nnx.autodiff.ownership import exclusive
 from nnx.errors import DTypeError, ShapeError
 from tests.tolerances import assert_close
 
@@ -350,6 +350,32 @@ def test_gradients_own_their_memory():
     _mutable([*pullback(cotangent), cotangent])
     _mutable([nnx.jvp(lambda a: a, (x,), (x,))[1], x])
     _mutable([nnx.hvp(lambda a: np.sum(a * a) / 2, (x,), (x,)), x])
+
+
+def test_gradients_of_a_backward_pass_own_their_memory():
+    cotangent = np.full((2, 3), 3.0)
+    for build in (lambda a, b: a + b, lambda a, b: np.reshape(a, (6,)) + np.reshape(b, (6,)), lambda a, b: a * 2 + b):
+        a, b = nnx.variable(np.ones((2, 3))), nnx.variable(np.ones((2, 3)))
+        out = build(a, b)
+        seed = np.reshape(cotangent, out.shape)
+        out.backward(seed)
+        _mutable([a.grad, b.grad, seed])
+    a = nnx.variable(np.ones(3))
+    np.sum(a).backward()  # one number shown three times
+    _mutable([a.grad])
+
+
+def test_a_retained_graph_does_not_share_its_memory_with_gradients():
+    kept = np.ones(3)
+    f = nnx.custom_vjp(lambda x: np.sum(x))
+    f.defvjp(lambda x: (np.sum(x), kept), lambda saved, g: (saved,))
+    a = nnx.variable(np.ones(3))
+    out = f(a)
+    out.backward(retain_graph=True)
+    np.multiply(a.grad, 5.0, out=a.grad)
+    a.grad = None
+    out.backward()
+    np.testing.assert_array_equal(a.grad, np.ones(3))
 
 
 def test_a_gradient_fresh_from_a_product_is_not_copied():

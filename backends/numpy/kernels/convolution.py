@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nnx.backend import each, single_threaded_blas
+
 from . import depthwise, im2col, pointwise, winograd
-from .geometry import Geometry, cut
+from .geometry import TASKS, Geometry, cut, parts
 from .ones import ones
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -181,9 +183,15 @@ def _weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray
 
 def _bias_gradient(grad: np.ndarray) -> np.ndarray:
     """Sum over everything but the channels."""
-    total = np.zeros(grad.shape[-1], grad.dtype)
-    if grad.size:
-        for block in cut(grad.shape[0], grad.shape[1], _CHUNK // math.prod(grad.shape[2:-1])):
-            rows = grad[block.images, block.rows].reshape(-1, len(total))
-            total += ones(len(rows), rows.dtype).dot(rows)
-    return total
+    tasks = parts(grad.shape[0], TASKS) if grad.size else []
+    sums = np.zeros((len(tasks), grad.shape[-1]), grad.dtype)
+
+    def run(index: int) -> None:
+        images = grad[tasks[index]]
+        for block in cut(len(images), images.shape[1], _CHUNK // math.prod(images.shape[2:-1])):
+            rows = images[block.images, block.rows].reshape(-1, grad.shape[-1])
+            sums[index] += ones(len(rows), rows.dtype).dot(rows)
+
+    with single_threaded_blas():
+        each(run, range(len(tasks)))
+    return np.add.reduce(sums, axis=0)

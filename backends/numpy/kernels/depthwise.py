@@ -19,7 +19,7 @@ from nnx.backend import each
 from .bias import add_bias
 from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
 from .padded import PaddedBlock
-from .scratch import Scratch
+from .scratch import Scratch, scratch
 
 _CACHE = 2**18  # bytes of the input of a block
 
@@ -37,10 +37,11 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
     indices = _Indices(g)
 
     blocks = _blocks(g, x.itemsize)
-    scratch = Scratch(lambda: PaddedBlock(g, blocks, x.dtype))
+    tasks = shares(blocks)
+    buffers = _buffers(g, blocks, x.dtype, len(tasks))
 
     def run(share: list[Block]) -> None:
-        with scratch.one() as padded:
+        with buffers.one() as padded:
             for block in share:
                 windows = _runs(padded.windows(x, block), g)
                 found = out[block.images, block.rows]
@@ -54,7 +55,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
                 if bias is not None:
                     add_bias(found, bias)
 
-    each(run, shares(blocks))
+    each(run, tasks)
     return out
 
 
@@ -66,11 +67,11 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     sums: list = [None] * len(tasks)
     indices = _Indices(g)
 
-    scratch = Scratch(lambda: PaddedBlock(g, blocks, x.dtype))
+    buffers = _buffers(g, blocks, x.dtype, len(tasks))
 
     def run(index: int) -> None:
         found = np.zeros((g.channels, per_channel, *g.kernel), x.dtype)
-        with scratch.one() as padded:
+        with buffers.one() as padded:
             for block in tasks[index]:
                 windows = _runs(padded.windows(x, block), g)
                 for k in range(per_channel):
@@ -110,6 +111,11 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
 
     each(run, parts(g.batch, TASKS))
     return out
+
+
+def _buffers(g: Geometry, blocks: list[Block], dtype: np.dtype, tasks: int) -> Scratch[PaddedBlock]:
+    size = PaddedBlock.bytes(g, blocks, dtype.itemsize)
+    return scratch((g, dtype), lambda: PaddedBlock(g, blocks, dtype), size, tasks)
 
 
 class _Indices:

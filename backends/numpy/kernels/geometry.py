@@ -12,7 +12,10 @@ import numpy as np
 _T = TypeVar("_T")
 
 TASKS = 16  # into how many parts the work of a call is cut, whatever the number of threads: results do not depend on it
-SCRATCH = 24 * 2**20  # bytes of buffers that the tasks of a call may hold together
+SCRATCH = 48 * 2**20  # bytes of buffers that the tasks of a call may hold together
+# Bytes of the buffers of a block. A third-level cache holds them: smaller blocks would stay in the second, but NumPy
+# calls of less than some 100 us make threads wait for each other, for longer than that saves.
+BLOCK = 2**23
 
 
 class Geometry(NamedTuple):
@@ -84,14 +87,16 @@ class Block(NamedTuple):
 
 
 def block_places(most: int, places: int) -> int:
-    """How many of all places to do at a time: `most`, which fill the cache, or fewer if four threads get work so."""
-    return min(most, max(most // 4, places // 4))
+    """How many of all places to do at a time: at most `most`, in blocks of an even number, for two threads."""
+    pairs = -(-places // (2 * max(most, 1)))
+    return -(-places // (2 * max(pairs, 1)))
 
 
 def cut(images: int, rows: int, most: int, start: int = 0) -> list[Block]:
     """Cut images, from number `start` on, into blocks of at most `most` rows (at least one), of nearly one size."""
     if most >= rows:
-        found = parts(images, -(-images // (most // rows)))
+        number = -(-images // (most // rows))
+        found = parts(images, number + number % 2 if number > 1 else 1)
         return [Block(slice(start + part.start, start + part.stop), slice(0, rows)) for part in found]
     cuts = parts(rows, -(-rows // max(most, 1)))
     return [Block(slice(n, n + 1), part) for n in range(start, start + images) for part in cuts]

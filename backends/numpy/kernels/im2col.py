@@ -1,7 +1,7 @@
 """Any convolution as one matrix product: the inputs of every output, side by side, times the weights.
 
 The matrix has a row per output place and a column per tap and channel, kernel-area times as much as the input. It is
-written block by block into a buffer that stays in the cache. Chellapilla, Puri and Simard, "High performance
+written block by block. Chellapilla, Puri and Simard, "High performance
 convolutional neural networks for document processing", 2006. With groups it is a stack of such products.
 """
 
@@ -16,12 +16,11 @@ import numpy as np
 from nnx.backend import each
 
 from .bias import add_bias
-from .geometry import TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
+from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
 from .padded import PaddedBlock
 from .products import cross_product, product
-from .scratch import Scratch
+from .scratch import Scratch, scratch
 
-_CACHE = 2**21  # bytes of a block's matrix: a second-level cache; smaller blocks make threads wait for each other
 _LARGE = 2**15  # from so many weights on, products want many rows
 _ROWS = 256
 _SHORT = 16  # numbers in a row below which copying them run by run is slow
@@ -35,18 +34,18 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
     if matrix[0].size < _LARGE:  # BLAS turns larger ones round as it repacks them
         matrix = np.ascontiguousarray(matrix)
     blocks = _blocks(g, x.itemsize)
-
-    scratch = Scratch(lambda: Columns(g, blocks, x.dtype, _reads_by_place(g)))
+    tasks = shares(blocks, columns_bytes(g, blocks, x.itemsize))
+    buffers = _buffers(g, blocks, x.dtype, _reads_by_place(g), len(tasks))
 
     def run(share: list[Block]) -> None:
-        with scratch.one() as columns:
+        with buffers.one() as columns:
             for block in share:
                 found = out[block.images, block.rows]
                 product(columns.read(x, block), matrix, by_group(found, g.groups))
                 if bias is not None:
                     add_bias(found, bias)
 
-    each(run, shares(blocks, columns_bytes(g, blocks, x.itemsize)))
+    each(run, tasks)
     return out
 
 
@@ -55,11 +54,10 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     blocks = _blocks(g, x.itemsize)
     tasks = shares(blocks, columns_bytes(g, blocks, x.itemsize) + math.prod(g.weight_shape) * x.itemsize)
     sums: list = [None] * len(tasks)
-
-    scratch = Scratch(lambda: Columns(g, blocks, x.dtype, _reads_by_place(g)))
+    buffers = _buffers(g, blocks, x.dtype, _reads_by_place(g), len(tasks))
 
     def run(index: int) -> None:
-        with scratch.one() as columns:
+        with buffers.one() as columns:
             for block in tasks[index]:
                 part = cross_product(by_group(grad[block.images, block.rows], g.groups), columns.read(x, block))
                 sums[index] = part if sums[index] is None else np.add(sums[index], part, out=sums[index])
@@ -76,10 +74,10 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
     most = max(b.n * b.height for b in blocks)
     tasks = len(shares(list(range(TASKS)), columns_bytes(g, blocks, grad.itemsize)))
 
-    scratch = Scratch(lambda: Columns(g, blocks, grad.dtype, g.channels // g.groups <= _FEW))
+    buffers = _buffers(g, blocks, grad.dtype, g.channels // g.groups <= _FEW, tasks)
 
     def run(images: slice) -> None:  # blocks of one image meet: they are of one task
-        with scratch.one() as columns:
+        with buffers.one() as columns:
             for block in cut(images.stop - images.start, g.out[0], most, images.start):
                 product(by_group(grad[block.images, block.rows], g.groups), matrix, columns.matrix(block))
                 columns.add_to(out, block)
@@ -103,7 +101,7 @@ def _matrices(weight: np.ndarray, g: Geometry) -> np.ndarray:
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:
     depth = g.taps * g.channels
-    places = block_places(_CACHE // (depth * itemsize), g.batch * math.prod(g.out))
+    places = block_places(BLOCK // (depth * itemsize), g.batch * math.prod(g.out))
     if depth * g.outputs >= _LARGE * g.groups:
         places = max(places, min(_ROWS, 8 * places))
     return cut(g.batch, g.out[0], places // math.prod(g.out[1:]))
@@ -113,6 +111,11 @@ def columns_bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
     """How much a `Columns` holds."""
     places = max(b.n * b.height for b in blocks) * math.prod(g.out[1:])
     return 2 * places * g.taps * g.channels * itemsize
+
+
+def _buffers(g: Geometry, blocks: list[Block], dtype: np.dtype, by_place: bool, tasks: int) -> Scratch[Columns]:
+    size = columns_bytes(g, blocks, dtype.itemsize)
+    return scratch((g, dtype, by_place), lambda: Columns(g, blocks, dtype, by_place), size, tasks)
 
 
 class Columns:
@@ -141,7 +144,7 @@ class Columns:
     def read(self, x: np.ndarray, block: Block) -> np.ndarray:
         """Return the matrix, filled with what the outputs of a block see of the input."""
         if self._padded is None:
-            self._padded = PaddedBlock(self.geometry, self._blocks, x.dtype)
+            self._padded = PaddedBlock(self.geometry, self._blocks, x.dtype, self._by_place)
         windows = self._padded.windows(x, block)
         into = self._by_axes(block)
         np.copyto(into, np.moveaxis(windows.reshape(*windows.shape[:-1], self.geometry.groups, -1), -2, 0))

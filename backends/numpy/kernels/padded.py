@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -9,18 +11,20 @@ from .geometry import Block, Geometry
 
 
 class PaddedBlock:
-    """A buffer that holds one block at a time of those that it is made for."""
+    """A buffer that holds one block at a time of those that it is made for; `planar` if its channels lie apart."""
 
-    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype) -> None:
+    def __init__(self, g: Geometry, blocks: list[Block], dtype: np.dtype, planar: bool = False) -> None:
         self._geometry = g
-        rest = (length + before + after for length, (before, after) in zip(g.lengths[1:], g.padding[1:], strict=True))
-        height = self._span(max(b.height for b in blocks))
-        self._buffer = np.zeros((max(b.n for b in blocks), height, *rest, g.channels), dtype)
+        *places, channels = _shape(g, blocks)
+        if planar:
+            self._buffer = np.moveaxis(np.zeros((channels, *places), dtype), 0, -1)
+        else:
+            self._buffer = np.zeros((*places, channels), dtype)
 
     def windows(self, x: np.ndarray, block: Block) -> np.ndarray:
         """Copy a block of the input and view it as (images, *places, *taps, channels)."""
         g = self._geometry
-        span = self._span(block.height)
+        span = _span(g, block.height)
         padded = self._buffer[: block.n, :span]
         first = block.rows.start * g.stride[0] - g.padding[0][0]
         low = min(max(first, 0), g.lengths[0])
@@ -35,7 +39,17 @@ class PaddedBlock:
         shape = (block.n, block.height, *g.out[1:], *g.kernel, g.channels)
         return as_strided(padded, shape, (image, *places, *taps, channel), writeable=False)
 
-    def _span(self, height: int) -> int:
-        """How many input rows that many output rows see."""
-        g = self._geometry
-        return (height - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1
+    @staticmethod
+    def bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
+        """How much it holds."""
+        return itemsize * math.prod(_shape(g, blocks))
+
+
+def _shape(g: Geometry, blocks: list[Block]) -> tuple[int, ...]:
+    rest = (length + before + after for length, (before, after) in zip(g.lengths[1:], g.padding[1:], strict=True))
+    return (max(b.n for b in blocks), _span(g, max(b.height for b in blocks)), *rest, g.channels)
+
+
+def _span(g: Geometry, height: int) -> int:
+    """How many input rows that many output rows see."""
+    return (height - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1

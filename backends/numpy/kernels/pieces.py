@@ -1,4 +1,4 @@
-"""Matrices in pieces of some rows that fit a processor's cache, so that temporaries never reach memory."""
+"""Matrices in pieces of some rows: temporaries never reach memory, and threads share the pieces out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backend import each
+from nnx.backend import each, single_threaded_blas
 
 from .ones import ones
 
-_PIECE = 2**16  # elements
+_PIECE = 2**18  # elements: a megabyte; with shorter NumPy calls threads wait for each other
 _LONG = 4096  # beyond it sums are NumPy's, which are pairwise and thus more exact
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -46,7 +46,8 @@ def for_pieces(work: Callable[[int, slice], Any], rows: int, width: int) -> None
         finally:
             np.setbufsize(size)
 
-    each(call, range(number_of_pieces(rows, width)))
+    with single_threaded_blas():
+        each(call, range(number_of_pieces(rows, width)))
 
 
 def row_sums(x: np.ndarray) -> np.ndarray:

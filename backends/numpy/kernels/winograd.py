@@ -26,18 +26,15 @@ import numpy as np
 from nnx.backend import each
 
 from .bias import add_bias
-from .geometry import TASKS, Block, Geometry, block_places, cut, parts, shares, total
+from .geometry import Block, Geometry, total
 from .products import cross_product, product
-from .scratch import Scratch
+from .scratch import Scratch, scratch
+from .winograd_plan import N, Plan, Shape, Work, plan_of, shape_of
 
 _R = TypeVar("_R")
 
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)  # and infinity
-_N = 6
-_CACHE = 2**21  # bytes of buffers of a block: a second-level cache; smaller blocks make threads wait for each other
-_LARGE = 2**15  # from so many weights per row of the kernel on, products want many rows, and are worth a task each
-_ROWS = 768  # how many they want; beyond, they gain little
-_FEW = 8  # numbers in a window below which products are slow, and windows of all rows of the kernel better
+_FEW = 3  # channels up to which the products are slow, and those over whole windows better
 
 
 class Transforms(NamedTuple):
@@ -52,14 +49,14 @@ class Transforms(NamedTuple):
 def transforms(height: int, dtype: np.dtype) -> Transforms:
     """Return the matrices for kernels of a height from 2 to 5, by polynomial interpolation (Toom and Cook)."""
     points = np.asarray(_POINTS)
-    powers = np.zeros((_N, _N))
-    powers[:-1] = points[:, None] ** np.arange(_N)
+    powers = np.zeros((N, N))
+    powers[:-1] = points[:, None] ** np.arange(N)
     powers[-1, -1] = 1.0
-    factors = np.asarray([np.prod(points[i] - np.delete(points, i)) for i in range(_N - 1)] + [1.0])
+    factors = np.asarray([np.prod(points[i] - np.delete(points, i)) for i in range(N - 1)] + [1.0])
     interpolation = np.linalg.inv(powers).T * factors[:, None]
     kernel = powers[:, :height] / factors[:, None]
     kernel[-1] = np.eye(height)[-1]
-    tile = _N + 1 - height
+    tile = N + 1 - height
     output = powers[:, :tile].T.copy()
     output[:, -1] = np.eye(tile)[-1]
     found = [np.ascontiguousarray(np.round(interpolation, 12), dtype), kernel.astype(dtype), output.astype(dtype)]
@@ -68,66 +65,10 @@ def transforms(height: int, dtype: np.dtype) -> Transforms:
     return Transforms(*found)
 
 
-class _Shape(NamedTuple):
-    """A convolution of one or two spatial axes with stride 1, as Winograd's algorithm sees it."""
-
-    images: int
-    height: int
-    width: int
-    channels: int
-    out_height: int
-    out_width: int
-    outputs: int
-    kernel: tuple[int, int]
-    top: int
-    left: int
-    pitch: int  # a row with its zeros
-
-    @property
-    def tile(self) -> int:
-        return _N + 1 - self.kernel[0]
-
-    @property
-    def tiles(self) -> int:
-        """Of an image, along its height."""
-        return -(-self.out_height // self.tile)
-
-    def blocks(self) -> list[Block]:
-        """Blocks of rows of tiles that fit the cache, but give large products if there are many weights."""
-        most = _CACHE // (4 * _N * (self.channels + self.outputs))
-        places = block_places(most, self.images * self.tiles * self.pitch)
-        if self.large:
-            places = max(places, min(_ROWS, 16 * places))
-        return cut(self.images, self.tiles, max(1, places // self.pitch))
-
-    def pieces(self) -> list[slice]:
-        """How to share the six products of a block out if there is but one task: not at all if they are small."""
-        return [slice(v, v + 1) for v in range(_N)] if self.large else [slice(0, _N)]
-
-    def outputs_cut(self) -> list[slice]:
-        """How to share the transforms of the weights out."""
-        return parts(self.outputs, TASKS if self.large else 1)
-
-    def held(self, tiles: int) -> int:
-        """How many numbers the buffers for so many rows of tiles hold, roughly."""
-        windows = self.kernel[1] * self.channels if self.large else 0
-        return tiles * self.pitch * (_N * (self.channels + self.outputs) + windows)
-
-    @property
-    def row(self) -> int:
-        """The places of a row among the results."""
-        return self.out_width if self.large else self.pitch
-
-    @property
-    def large(self) -> bool:
-        """Whether there are so many weights that copying windows costs little beside multiplying them."""
-        return self.kernel[1] * self.channels * self.outputs >= _LARGE
-
-
 def fits(g: Geometry, backwards: bool = False) -> bool:
     """Whether a convolution, or the gradient of its input, can be done this way and is worth it."""
-    if g.channels * g.kernel[-1] < _FEW and not backwards:
-        return False  # products over so few numbers are slow
+    if g.channels <= _FEW and not backwards:
+        return False
     single = len(g.kernel) <= 2 and g.groups == 1 and set(g.dilation) == {1}
     return single and 2 <= g.kernel[0] <= 5 and g.out[0] >= 3 and g.transposed() is not None
 
@@ -146,28 +87,28 @@ def _quiet(function: Callable[..., _R]) -> Callable[..., _R]:
 @_quiet
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
     """Return the convolution of the input."""
-    s = _shape(g)
+    s = shape_of(g)
     kernel = weight.reshape(s.outputs, s.kernel[0], s.kernel[1] * s.channels)
     matrices = transforms(s.kernel[0], x.dtype)
     if s.large:  # BLAS turns it round as it repacks; a transposed copy would take longer
-        turned = np.empty((s.outputs, _N, kernel.shape[-1]), x.dtype)
+        turned = np.empty((s.outputs, N, kernel.shape[-1]), x.dtype)
         each(partial(_transform, matrices.kernel, kernel, turned), s.outputs_cut())
         turned = turned.transpose(1, 2, 0)
     else:
         rows = kernel.transpose(1, 2, 0).reshape(s.kernel[0], -1)
-        turned = np.matmul(matrices.kernel, rows).reshape(_N, -1, s.outputs)
+        turned = np.matmul(matrices.kernel, rows).reshape(N, -1, s.outputs)
     return _correlate(x, turned, bias, s).reshape(g.output_shape)
 
 
 @_quiet
 def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the input: the convolution of `grad` with the kernel turned by half a turn."""
-    s, transposed = _shape(g), g.transposed()
+    s, transposed = shape_of(g), g.transposed()
     assert transposed is not None  # see `fits`
     height, width = s.kernel
     kernel = weight.reshape(s.outputs, height, width, s.channels)
     transform = np.ascontiguousarray(transforms(height, grad.dtype).kernel[:, ::-1])
-    turned = np.empty((_N, width, s.outputs, s.channels), grad.dtype)
+    turned = np.empty((N, width, s.outputs, s.channels), grad.dtype)
 
     @_quiet
     def turn(part: slice) -> None:
@@ -175,34 +116,31 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
             np.matmul(transform, kernel[part, :, width - 1 - tap], out=turned[:, tap, part].swapaxes(0, 1))
 
     each(turn, s.outputs_cut())
-    turned = turned.reshape(_N, width * s.outputs, s.channels)
-    return _correlate(grad, turned, None, _shape(transposed)).reshape(g.input_shape)
+    turned = turned.reshape(N, width * s.outputs, s.channels)
+    return _correlate(grad, turned, None, shape_of(transposed)).reshape(g.input_shape)
 
 
 @_quiet
 def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
     """Return the gradient of the weight: every step of `forward` transposed."""
-    s = _shape(g)
+    s = shape_of(g)
     x = x.reshape(s.images, s.height, s.width, s.channels)
     grad = grad.reshape(s.images, s.out_height, s.out_width, s.outputs)
     matrices = transforms(s.kernel[0], x.dtype)
-    blocks, pieces, width = s.blocks(), s.pieces(), s.kernel[1]
-    most = max(b.n * b.height for b in blocks)
-    tasks = shares(blocks, x.itemsize * (s.held(most) + _N * width * s.outputs * s.channels))
+    plan, pieces, width = plan_of(s, x.itemsize), s.pieces(), s.kernel[1]
+    tasks, buffers = plan.tasks, _buffers(s, plan, x.dtype)
     sums: list = [None] * len(tasks)
-    # between the rows the results stay zero
-    scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.zeros((_N, most * s.row, s.outputs), x.dtype)))
 
     @_quiet
     def run(index: int) -> None:
-        summed = np.empty((_N, s.outputs, width, s.channels), x.dtype)
-        with scratch.one() as (lines, results):
-            for block in tasks[index]:
-                lines.fill(x, block, matrices.input)
-                _scatter(grad, results, block, s, matrices.output)
-                add = block != tasks[index][0]
-                each(partial(_cross, lines, results, block.n * block.height, summed, add), pieces)
-        products = summed.reshape(_N, s.outputs, -1).swapaxes(0, 1)
+        summed = np.empty((N, s.outputs, width, s.channels), x.dtype)
+        with buffers.one() as (lines, results):
+            results[:, : plan.tiles * s.row].reshape(N, plan.tiles, s.row, s.outputs)[:, :, s.out_width :] = 0
+            for work in tasks[index]:
+                lines.fill(x, work, matrices.input)
+                _scatter(grad, results, work.block, s, matrices.output)
+                each(partial(_cross, lines, results, work.tiles, summed, work is not tasks[index][0]), pieces)
+        products = summed.reshape(N, s.outputs, -1).swapaxes(0, 1)
         found = sums[index] = np.empty((s.outputs, s.kernel[0], products.shape[-1]), x.dtype)
         each(partial(_transform, matrices.kernel.T, products, found), s.outputs_cut())
 
@@ -229,38 +167,37 @@ def _cross(lines: _Lines, results: np.ndarray, tiles: int, summed: np.ndarray, a
         summed[piece] = products
 
 
-def _shape(g: Geometry) -> _Shape:
-    height, width = (*g.lengths, 1)[:2]
-    out_height, out_width = (*g.out, 1)[:2]
-    (top, _), (left, right) = (*g.padding, (0, 0))[:2]
-    kernel = (g.kernel[0], (*g.kernel, 1)[1])
-    pitch = width + max(left, right)
-    return _Shape(g.batch, height, width, g.channels, out_height, out_width, g.outputs, kernel, top, left, pitch)
-
-
-def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: _Shape) -> np.ndarray:
+def _correlate(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, s: Shape) -> np.ndarray:
     """Return the convolution; `kernel` is transformed, (6, width * channels, outputs)."""
     x = x.reshape(s.images, s.height, s.width, s.channels)
     out = np.empty((s.images, s.out_height, s.out_width, s.outputs), x.dtype)
     matrices = transforms(s.kernel[0], x.dtype)
-    blocks, pieces = s.blocks(), s.pieces()
-    most = max(b.n * b.height for b in blocks)
-    places = -(-most * s.row // s.kernel[1]) * s.kernel[1]
-    scratch = Scratch(lambda: (_Lines(s, most, x.dtype), np.empty((_N, places, s.outputs), x.dtype)))
+    plan, pieces = plan_of(s, x.itemsize), s.pieces()
+    buffers = _buffers(s, plan, x.dtype)
 
     @_quiet
-    def run(share: list[Block]) -> None:
-        with scratch.one() as (lines, results):
-            for block in share:
-                lines.fill(x, block, matrices.input)
-                each(partial(_multiply, lines, kernel, results, block.n * block.height), pieces)
-                _gather(results, out, block, s, matrices.output)
+    def run(works: list[Work]) -> None:
+        with buffers.one() as (lines, results):
+            for work in works:
+                lines.fill(x, work, matrices.input)
+                each(partial(_multiply, lines, kernel, results, work.tiles), pieces)
+                _gather(results, out, work.block, s, matrices.output)
                 if bias is not None:
-                    part = out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile]
-                    add_bias(part, bias)
+                    rows = work.block.rows
+                    add_bias(out[work.block.images, rows.start * s.tile : rows.stop * s.tile], bias)
 
-    each(run, shares(blocks, x.itemsize * s.held(most)))
+    each(run, plan.tasks)
     return out
+
+
+def _buffers(s: Shape, plan: Plan, dtype: np.dtype) -> Scratch[tuple[_Lines, np.ndarray]]:
+    """Buffers for the sums of input rows and for the six results."""
+    places = -(-plan.tiles * s.row // s.kernel[1]) * s.kernel[1]
+
+    def make() -> tuple[_Lines, np.ndarray]:
+        return _Lines(s, plan.tiles, dtype), np.empty((N, places, s.outputs), dtype)
+
+    return scratch((s, dtype), make, plan.size, len(plan.tasks))
 
 
 @_quiet
@@ -278,16 +215,21 @@ def _multiply(lines: _Lines, kernel: np.ndarray, results: np.ndarray, tiles: int
 class _Lines:
     """The sums of input rows of a block, (6, rows of tiles, pitch, channels), between zeros."""
 
-    def __init__(self, s: _Shape, tiles: int, dtype: np.dtype) -> None:
+    def __init__(self, s: Shape, tiles: int, dtype: np.dtype) -> None:
         width, channels, places = s.kernel[1], s.channels, tiles * s.pitch
         self.shape = s
         rows = -(-places // width)
-        buffer = np.zeros((_N, s.left + (rows + 1) * width, channels), dtype)
-        self._lines = buffer[:, s.left : s.left + places].reshape(_N, tiles, s.pitch * channels)
+        buffer = np.empty((N, s.left + (rows + 1) * width, channels), dtype)
+        self._lines = buffer[:, s.left : s.left + places].reshape(N, tiles, s.pitch * channels)
+        self._buffer, self._tiles = buffer, tiles
+        # what lies before, between and behind the rows stays zero
+        buffer[:, : s.left] = 0
+        buffer[:, s.left + places :] = 0
+        self._lines[:, :, s.width * channels :] = 0
         line, place, item = buffer.strides
 
         def view(*axes: tuple[int, int]) -> np.ndarray:
-            shape, strides = zip((_N, line), *axes, strict=True)
+            shape, strides = zip((N, line), *axes, strict=True)
             return np.ndarray(shape, dtype, buffer, 0, strides)
 
         window = (width * channels, item)
@@ -301,46 +243,44 @@ class _Lines:
         windows = self._near[piece, :tiles]
         return windows.reshape(len(windows), tiles * self.shape.out_width, -1)
 
-    def fill(self, x: np.ndarray, block: Block, transform: np.ndarray) -> None:
-        s, length = self.shape, self.shape.width * self.shape.channels
-        into = self._lines[:, : block.n * block.height, :length].reshape(_N, block.n, block.height, length)
-        into = into.transpose(1, 2, 0, 3)
-        top = block.rows.start * s.tile - s.top  # the first input row of the first tile
-        start, stop = max(top, 0), min(top + (block.height - 1) * s.tile + _N, s.height)
-        rows = np.ascontiguousarray(x[block.images, start:stop]).reshape(block.n, stop - start, length)
+    def fill(self, x: np.ndarray, work: Work, transform: np.ndarray) -> None:
+        s, length, block = self.shape, self.shape.width * self.shape.channels, work.block
+        into = self._lines[:, : work.tiles, :length].reshape(N, block.n, block.height, length).transpose(1, 2, 0, 3)
+        if work.tiles < self._tiles:  # the last windows reach a little further
+            end = s.left + work.tiles * s.pitch
+            self._buffer[:, end : end + 2 * s.kernel[1]] = 0
+        rows = np.ascontiguousarray(x[block.images, work.rows])
+        rows = rows.reshape(block.n, rows.shape[1], length)
         # the tiles of which all rows exist in one go, those at the edges one by one
-        first = -(top // s.tile) if top < 0 else 0
-        last = max(first, min(block.height, (s.height - top - _N) // s.tile + 1))
-        if last > first:
+        number = work.whole.stop - work.whole.start
+        if number:
             image, row, item = rows.strides
-            shape, strides = (block.n, last - first, _N, length), (image, s.tile * row, row, item)
-            tiles = np.ndarray(shape, x.dtype, rows, (top + first * s.tile - start) * row, strides)
-            np.matmul(transform, tiles, out=into[:, first:last])
-        for tile in (*range(min(first, block.height)), *range(last, block.height)):
-            begin = top + tile * s.tile
-            low, high = max(begin, 0), min(begin + _N, s.height)
-            np.matmul(transform[:, low - begin : high - begin], rows[:, low - start : high - start], out=into[:, tile])
+            shape, strides = (block.n, number, N, length), (image, s.tile * row, row, item)
+            tiles = np.ndarray(shape, x.dtype, rows, work.offset * row, strides)
+            np.matmul(transform, tiles, out=into[:, work.whole])
+        for tile, among, seen in work.edges:
+            np.matmul(transform[:, among], rows[:, seen], out=into[:, tile])
 
 
-def _gather(results: np.ndarray, out: np.ndarray, block: Block, s: _Shape, transform: np.ndarray) -> None:
+def _gather(results: np.ndarray, out: np.ndarray, block: Block, s: Shape, transform: np.ndarray) -> None:
     """Write the output rows of a block: sums of the six results."""
     for found, rows, height in _pairs(results, out, block, s):
         np.matmul(transform[:height], found, out=rows)
 
 
-def _scatter(grad: np.ndarray, results: np.ndarray, block: Block, s: _Shape, transform: np.ndarray) -> None:
+def _scatter(grad: np.ndarray, results: np.ndarray, block: Block, s: Shape, transform: np.ndarray) -> None:
     """Write what the gradient of the output gives to the six results."""
     for found, rows, height in _pairs(results, grad, block, s):
         np.matmul(transform[:height].T, rows, out=found)
 
 
 def _pairs(
-    results: np.ndarray, out: np.ndarray, block: Block, s: _Shape
+    results: np.ndarray, out: np.ndarray, block: Block, s: Shape
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Yield six results with the rows of the output that belong to them, and how many these are: of the whole tiles, of
     the last."""
     length = s.out_width * s.outputs
-    found = results[:, : block.n * block.height * s.row].reshape(_N, block.n, block.height, s.row * s.outputs)
+    found = results[:, : block.n * block.height * s.row].reshape(N, block.n, block.height, s.row * s.outputs)
     found = found[..., :length].transpose(1, 2, 0, 3)
     rows = np.ascontiguousarray(out[block.images, block.rows.start * s.tile : block.rows.stop * s.tile])
     rows = rows.reshape(block.n, rows.shape[1], length)
