@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cuda import test_convolution_hopper as plain
-from tests.cuda.own_kernels import machine, module
+from tests.cuda.own_kernels import machine, module, running
 from tests.cuda.test_convolution_hopper import HOPPER, geometry
 
 SimulationError = module("simt.machine").SimulationError
@@ -32,7 +32,7 @@ def _is_right(changed: Callable, direction: str, *lengths: int, stride: int = 1)
             kernel = changed(HOPPER._convolve("bfloat16", TILE, turned))
             patch.setattr(HOPPER, "CONVOLVE", {("bfloat16", TILE, turned): kernel})
         for schedule in (0, 7):
-            with machine().running(schedule, of_device="90a"):
+            with running(schedule, of_device="90a"):
                 got = plain.found(g, values, direction).astype(float)
             if not np.allclose(got, wanted, rtol=1.01 * 2.0**-8, atol=1e-5 * float(np.abs(wanted).max())):
                 return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nnx.backend import load_backend, to_numpy
 
@@ -50,8 +51,42 @@ def on(backend: str) -> Iterator[None]:
         _backend = before
 
 
+def place() -> str:
+    """The backend that kernels run on."""
+    return _backend
+
+
 def machine() -> Any:
     return load_backend(_backend).machine  # type: ignore[attr-defined]
+
+
+@contextmanager
+def running(schedule: int = 0, checked: bool = True, of_device: str | None = None) -> Iterator[list[Any]]:
+    """Note the kernels that are launched within a ``with`` block.
+
+    The simulator runs them in the order of a schedule, and claims to be a device (of compute capability 8.0, if none is
+    given). A device has its own order; its launchers can be told that it is an older one.
+    """
+    where = machine()
+    if hasattr(where, "running"):
+        with where.running(schedule, checked, *([of_device] if of_device else [])) as launched:
+            yield launched
+        return
+    here = where.architecture(array([0.0]))
+    if of_device is not None and of_device != here:
+        if not of_device.isdigit() or int(of_device) > int(here.rstrip("a")):
+            pytest.skip(f"its kernels are those of sm_{of_device}, this is sm_{here}")
+        here = of_device
+    launched, run = [], where.run
+
+    def noted(kernel: Any, grid: Any, shared: int, arguments: Sequence[Any]) -> None:
+        launched.append(kernel)
+        run(kernel, grid, shared, arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(where, "run", noted)
+        patch.setattr(where, "architecture", lambda array: here)
+        yield launched
 
 
 def array(values: Any, dtype: str | None = None) -> Any:

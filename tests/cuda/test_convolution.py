@@ -14,7 +14,7 @@ import pytest
 import nnx
 from nnx.functional.convolution import convolution, convolution_transpose
 from tests.cuda.bugs_convolution import BUGS
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 
 gemm, own, sums = (module(f"cupy.launchers.{name}") for name in ("convolution_gemm", "convolution", "column_sum"))
 ALGORITHMS = own.ALGORITHMS
@@ -213,7 +213,7 @@ def test_two_runs_give_the_same_bits(name: str) -> None:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_order_of_threads_changes_no_bit(name: str, schedule: int) -> None:
     usual = runs(name)
-    with machine().running(schedule):
+    with running(schedule):
         other = runs(name)
     for a, b in zip(usual, other, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -223,7 +223,7 @@ def test_the_order_of_threads_changes_no_bit(name: str, schedule: int) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_whatever_algorithm_is_chosen(name: str, case: Case, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "ALGORITHMS", ALGORITHMS)
-    with machine().running(of_device=device):
+    with running(of_device=device):
         compare(convolution, name, case)
         if math.prod(case[0]) < 1000:
             compare(convolution_transpose, name, transposed(case))
@@ -352,7 +352,7 @@ def test_no_tap_is_read_in_vain() -> None:
 @pytest.mark.parametrize("is_right", sorted({bug[0] for bug in BUGS}, key=lambda check: check.__name__))
 @pytest.mark.parametrize("schedule", range(0, 8, 3))
 def test_without_a_bug_all_is_well(is_right: Callable, schedule: int) -> None:
-    with machine().running(schedule):
+    with running(schedule):
         assert is_right(lambda kernel: kernel)
 
 

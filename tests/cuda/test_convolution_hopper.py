@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.cuda.own_kernels import array, machine, module, to_numpy
+from tests.cuda.own_kernels import array, machine, module, running, to_numpy
 
 HOPPER = module("cupy.launchers.convolution_hopper")
 CONVOLUTION = module("cupy.launchers.convolution")
@@ -164,7 +164,7 @@ ALL = [
 
 @pytest.mark.parametrize(("name", "direction"), ALL)
 def test_a_convolution_is_that_of_numpy(name: str, direction: str) -> None:
-    with machine().running(of_device="90a"):
+    with running(of_device="90a"):
         check(CASES[name], "bfloat16", direction)
 
 
@@ -177,7 +177,7 @@ def test_every_tile(tile: Any, direction: str, dtype: str) -> None:
     """With more places than the tile has rows, more columns than one, and more steps than stages."""
     g = geometry(2, (13, 11), 72, 72, (3, 2), padding=(1, 1))
     forced = only(tile) if direction != "weight_gradient" else only(weight_tiles=(tile, tile))
-    with forced, machine().running(schedule=5, checked=dtype == "bfloat16", of_device="90a"):
+    with forced, running(schedule=5, checked=dtype == "bfloat16", of_device="90a"):
         check(g, dtype, direction)
 
 
@@ -189,7 +189,7 @@ def test_every_schedule_gives_the_same_bits(direction: str) -> None:
     for schedule, checked in itertools.product(range(8), (True, False)):
         if checked and schedule not in (0, 7):
             continue
-        with machine().running(schedule, checked, of_device="90a"):
+        with running(schedule, checked, of_device="90a"):
             results.append(found(g, values, direction).tobytes())
     assert len(set(results)) == 1
 
@@ -200,7 +200,7 @@ def test_a_bias_and_relu(dtype: str, relu: bool) -> None:
     g = CASES["3x3"]
     values = values_for(g, dtype)
     x, weight, bias = (array(values[name]) for name in ("x", "weight", "bias"))
-    with machine().running(checked=False, of_device="90a"):
+    with running(checked=False, of_device="90a"):
         got = to_numpy(HOPPER.forward(machine(), x, weight, bias, g, relu))
     wanted = wanted_of(g, values, "forward") + values["bias"].astype(float)
     compare(got, np.maximum(wanted, 0) if relu else wanted)
@@ -210,7 +210,7 @@ def test_relu_lets_nan_through() -> None:
     g = CASES["1x1"]
     values = values_for(g, "bfloat16")
     values["x"][1, 0, 2, 3, 5] = np.nan
-    with machine().running(checked=False, of_device="90a"):
+    with running(checked=False, of_device="90a"):
         got = to_numpy(HOPPER.forward(machine(), array(values["x"]), array(values["weight"]), None, g, relu=True))
     missing = np.isnan(got.astype(float))
     assert missing[1, 0, 2, 3].all()
@@ -227,7 +227,7 @@ def test_memory_that_no_copy_may_begin_at(direction: str) -> None:
         memory = array(np.concatenate([np.zeros(1, value.dtype), value.reshape(-1)]))
         shifted[name] = memory[1:].reshape(value.shape)
         assert machine().address(shifted[name]) % 16
-    with machine().running(checked=False, of_device="90a"):
+    with running(checked=False, of_device="90a"):
         if direction == "forward":
             result = HOPPER.forward(machine(), shifted["x"], shifted["weight"], None, g)
         elif direction == "input_gradient":
@@ -244,7 +244,7 @@ def test_the_primitive_takes_it_on_hopper() -> None:
     override = CONVOLUTION.Convolution(machine())
     arguments = (x, weight, None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
     assert override.supports(*arguments) is None
-    with machine().running(checked=False, of_device="90a") as launched:
+    with running(checked=False, of_device="90a") as launched:
         out, residuals = override.forward(*arguments)
         gradients = override.backward(grad, residuals, (True, True, None))
     assert [kernel.name for kernel in launched][:3] == ["convolve", "convolve", "gradient_of_weight"]
@@ -270,7 +270,7 @@ def test_the_primitive_takes_it_on_hopper() -> None:
 )
 def test_what_it_refuses(g: Any, direction: str, reason: str) -> None:
     assert reason in HOPPER.refusal(g, direction)
-    with machine().running(of_device="90a"):
+    with running(of_device="90a"):
         assert not HOPPER.fits(machine(), array([0.0]), g, "bfloat16", direction)
 
 
@@ -278,7 +278,7 @@ def test_it_fits_on_hopper_where_its_tiles_are_half_full() -> None:
     like, good = array([0.0]), geometry(1, (5, 5), 32, 32, (3, 3))
 
     def fits(g: Any, dtype: str, on: str) -> bool:
-        with machine().running(of_device=on):
+        with running(of_device=on):
             return HOPPER.fits(machine(), like, g, dtype, "forward")
 
     assert [fits(good, dtype, "90a") for dtype in ("bfloat16", "float16", "float32")] == [True, True, False]

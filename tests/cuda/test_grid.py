@@ -11,7 +11,7 @@ import pytest
 import nnx
 from nnx.backend import load_backend
 from tests.cuda.blaslt_standin import blas_on
-from tests.cuda.own_kernels import machine
+from tests.cuda.own_kernels import machine, running
 from tests.kernels import test_numpy_kernels
 from tests.kernels.cases import CASES, REFUSED, Case
 
@@ -59,7 +59,7 @@ def outcome(case: Case, place: Callable[[Any], Any]) -> list[np.ndarray]:
 @pytest.mark.parametrize("case", GRID, ids=str)
 def test_outputs_and_gradients(case: Case) -> None:
     contiguous = all(arg.flags.c_contiguous for arg in case.args if isinstance(arg, np.ndarray))
-    with machine().running(schedule=3) as launched, blas_on(machine()):
+    with running(schedule=3) as launched, blas_on(machine()):
         found = outcome(case, on_simt)
     if case.kernel not in OF_LIBRARY:
         assert bool(launched) == (contiguous and case.args[0].size > 0)
@@ -70,7 +70,7 @@ def test_outputs_and_gradients(case: Case) -> None:
 
 @pytest.mark.parametrize(("function", "args"), REFUSALS)
 def test_what_a_kernel_does_not_take_goes_to_the_reference(function: Callable, args: tuple) -> None:
-    with machine().running() as launched:
+    with running() as launched:
         found = function(*[on_simt(arg) for arg in args])
     assert launched == []
     np.testing.assert_array_equal(np.asarray(found), np.asarray(function(*args)))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nnx.errors import BackendError, ShapeError
-from tests.cuda.own_kernels import array, launch, machine, module, own, to_numpy
+from tests.cuda.own_kernels import array, launch, machine, module, own, running, to_numpy
 from tests.cuda.test_launch import TILES, Driver
 from tests.cuda.test_machine import hopper as hopper
 from tests.cupy_standin import Device
@@ -90,7 +90,7 @@ def run_registers() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("name", BOXES)
 @pytest.mark.parametrize("schedule", [0, 7])
 def test_a_box_is_copied(name: str, schedule: int) -> None:
-    with machine().running(schedule):
+    with running(schedule):
         found, wanted = run_box(name)
     np.testing.assert_array_equal(found, wanted)
 
@@ -98,14 +98,14 @@ def test_a_box_is_copied(name: str, schedule: int) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_a_product(form: tuple) -> None:
     """The simulator adds 16 products at a time in float32."""
-    with machine().running(schedule=4 * (form[1] % 128 == 0), checked=form[0] == "bf16"):
+    with running(schedule=4 * (form[1] % 128 == 0), checked=form[0] == "bf16"):
         found, wanted = run_product(*form)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_registers_change_hands() -> None:
     for schedule in range(8):
-        with machine().running(schedule):
+        with running(schedule):
             found, wanted = run_registers()
         np.testing.assert_array_equal(found, wanted)
 
@@ -158,7 +158,7 @@ def test_a_bug_is_caught(kernel: Any, before: str, after: str, told: str) -> Non
     )
     outcomes = []
     for schedule in (0, 7):
-        with pytest.MonkeyPatch.context() as patch, machine().running(schedule):
+        with pytest.MonkeyPatch.context() as patch, running(schedule):
             patch.setattr(
                 sys.modules[__name__], {"copied": "COPIED", "shared_out": "SHARED_OUT"}.get(kernel.name, "ANY"), changed
             )

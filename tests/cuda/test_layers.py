@@ -10,7 +10,7 @@ import pytest
 
 import nnx
 from nnx.backend import load_backend
-from tests.cuda.own_kernels import machine
+from tests.cuda.own_kernels import machine, running
 from tests.tolerances import TOLERANCES
 
 SimtArray = type(load_backend("simt").asarray([0.0]))
@@ -68,7 +68,7 @@ def test_a_training_step_is_that_of_numpy(
 ) -> None:
     wanted = step("numpy", build, shape, classes)
     reasons = {name: noted(monkeypatch, name) for name in ("convolution", "masked_scale")}
-    with machine().running() as launched:
+    with running() as launched:
         found = step("simt", build, shape, classes)
     # Every call of these primitives went to a kernel.
     is_mlp = build is with_dropout

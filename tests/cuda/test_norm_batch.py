@@ -15,7 +15,7 @@ from nnx import functional
 from nnx.backend import to_numpy
 from nnx.functional.norm_batch import _batch_norm, _batch_norm_relu, _by_constants
 from tests.cuda import bugs_norm_batch
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 from tests.tolerances import TOLERANCES
 
 launcher = module("cupy.launchers.norm_batch")
@@ -133,7 +133,7 @@ def test_sixteen_bits_with_parameters_of_float32(kind: str, dtype: str) -> None:
 def test_the_same_bits_in_every_order(dtype: str, kind: str) -> None:
     results = []
     for schedule in range(8):
-        with machine().running(schedule):
+        with running(schedule):
             results.append(check((300, 40), dtype, kind))
     for other in results[1:]:
         for name, values in results[0].items():
@@ -344,5 +344,5 @@ def test_what_is_no_number_spreads_as_in_the_reference(row: int, kind: str, valu
 @pytest.mark.parametrize("schedule", range(8))
 @pytest.mark.parametrize("is_right", sorted({bug[0] for bug in bugs_norm_batch.BUGS}, key=lambda f: f.__name__))
 def test_what_looks_for_bugs_finds_none(is_right: Callable, schedule: int) -> None:
-    with machine().running(schedule):
+    with running(schedule):
         assert is_right(lambda kernel: kernel)

@@ -9,7 +9,7 @@ import pytest
 
 import nnx
 from nnx import functional
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 
 launcher = module("cupy.launchers.norm_batch")
 
@@ -61,7 +61,7 @@ def test_an_empty_batch_takes_the_reference() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_what_a_residual_block_launches(training: bool) -> None:
     """Nothing between the convolutions but these: no pass for the shortcut, none for ReLU."""
-    with nnx.use_backend("simt"), machine().running() as launched:
+    with nnx.use_backend("simt"), running() as launched:
         block = nnx.models.BasicBlock(8, 8).train(training)
         x = nnx.asarray(np.random.default_rng(0).standard_normal((2, 3, 3, 8)).astype("f4"))
         with nnx.record():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnx
-from tests.cuda.own_kernels import machine
+from tests.cuda.own_kernels import machine, running
 from tests.tolerances import TOLERANCES
 
 OPTIONS: list[dict[str, Any]] = [
@@ -40,7 +40,7 @@ def trajectory(backend: str, dtype: str, options: dict[str, Any]) -> list[np.nda
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_adam_is_that_of_numpy(options: dict[str, Any], dtype: str) -> None:
     wanted = trajectory("numpy", dtype, options)
-    with machine().running(schedule=5) as launched, nnx.use_kernels("require"):
+    with running(schedule=5) as launched, nnx.use_kernels("require"):
         found = trajectory("simt", dtype, options)
     assert [kernel.name for kernel in launched] == ["adam"] * 7  # one for neighbours that have made as many steps
     rtol, atol = TOLERANCES[dtype]
@@ -50,7 +50,7 @@ def test_adam_is_that_of_numpy(options: dict[str, Any], dtype: str) -> None:
 
 
 def test_amsgrad_takes_the_rule() -> None:
-    with machine().running() as launched:
+    with running() as launched:
         found = trajectory("simt", "float32", {"amsgrad": True})
     assert launched == []
     for mine, theirs in zip(found, trajectory("numpy", "float32", {"amsgrad": True}), strict=True):

@@ -12,7 +12,7 @@ import pytest
 import nnx
 from nnx import functional
 from nnx.functional.pooling_primitives import avg_pool, max_pool, max_pool_places
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 from tests.tolerances import TOLERANCES
 
 pooling = module("cupy.launchers.pooling")
@@ -109,7 +109,7 @@ def test_avg_pool(geometry: tuple, dtype: str) -> None:
 @pytest.mark.parametrize("schedule", range(8))
 def test_every_schedule_gives_the_same(schedule: int) -> None:
     x = values((2, 9, 10, 16), "float32")
-    with machine().running(schedule) as launched:
+    with running(schedule) as launched:
         for function in (
             lambda v: functional.max_pool2d(v, 3, 2, 1),
             lambda v: functional.avg_pool2d(v, 3, 2, 1, count_include_pad=False),

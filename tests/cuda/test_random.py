@@ -11,7 +11,7 @@ import pytest
 import nnx
 from nnx import random
 from nnx.functional.drawing import draw_mask, draw_uniform
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 
 draw_words = module("cupy.launchers.random").draw_words
 SIZES = [0, 1, 7, 8, 9, 2047, 2048, 2049, 5000]
@@ -46,7 +46,7 @@ def test_uniform_and_mask(shape: tuple[int, ...], key: tuple[int, int], counter:
 
 @pytest.mark.parametrize("schedule", range(8))
 def test_every_schedule_draws_the_same(schedule: int) -> None:
-    with machine().running(schedule):
+    with running(schedule):
         found = draw_words(machine(), (9, 3), 5, 2100, array([0.0]))
     np.testing.assert_array_equal(found, random.random_words((9, 3), 5, 2100))
 
@@ -63,7 +63,7 @@ def test_dropout_gives_the_bits_of_numpy(p: float, dtype: str) -> None:
             out, pullback = nnx.vjp(lambda a: nnx.functional.dropout(a, p), x)
             return [nnx.to_numpy(out), nnx.to_numpy(pullback(x)[0])]
 
-    with machine().running() as launched, nnx.use_kernels("require"):
+    with running() as launched, nnx.use_kernels("require"):
         found = outcome(array(values))
     assert [kernel.name for kernel in launched] == ["draw_mask", "masked_scale", "masked_scale"]
     for mine, theirs in zip(found, outcome(values), strict=True):
@@ -84,7 +84,7 @@ def test_other_layers_draw_on_the_device_too() -> None:
         results = []
         for values in (x, array(x)):
             nnx.seed(2)
-            with machine().running() as launched:
+            with running() as launched:
                 results.append(nnx.to_numpy(layer(values, training=True)))
         assert [kernel.name for kernel in launched] == ["draw_uniform"]
         np.testing.assert_allclose(results[1], results[0], rtol=1e-6, atol=1e-6)

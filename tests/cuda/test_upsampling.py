@@ -13,7 +13,7 @@ import nnx
 from nnx import functional
 from nnx.functional.interpolation import resample
 from nnx.functional.interpolation_weights import resampling
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 from tests.cuda.test_pooling import agree
 
 upsampling = module("cupy.launchers.upsampling")
@@ -57,7 +57,7 @@ def test_interpolate(shape: tuple, options: dict, dtype: str) -> None:
 
 @pytest.mark.parametrize("schedule", range(8))
 def test_every_schedule_gives_the_same(schedule: int) -> None:
-    with machine().running(schedule) as launched:
+    with running(schedule) as launched:
         for options in ({"mode": "bilinear"}, {"mode": "nearest"}):
             agree(lambda v, o=options: functional.interpolate(v, (9, 30), **o), normal((3, 5, 11, 8)))
     assert {kernel.name for kernel in launched} == {"resample"}
