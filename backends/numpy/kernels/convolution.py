@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from nnx.backend import each, single_threaded_blas
+from nnx.backend import each, get_num_threads, single_threaded_blas
 
 from . import depthwise, im2col, pointwise, winograd
 from .geometry import TASKS, Geometry, cut, parts
@@ -80,11 +81,11 @@ class Convolution:
 
     def backward(self, grad: np.ndarray, residuals: tuple, needs: tuple) -> tuple:
         input, weight, g = residuals
-        need_input, need_weight, need_bias = needs
-        return (
-            None if need_input is None else _input_gradient(grad, weight, g),
-            None if need_weight is None else _weight_gradient(input, grad, g),
-            None if need_bias is None else _bias_gradient(grad),
+        return _computed(
+            needs,
+            lambda: _input_gradient(grad, weight, g),
+            lambda: _weight_gradient(input, grad, g),
+            lambda: _bias_gradient(grad),
         )
 
 
@@ -143,12 +144,28 @@ class ConvolutionTranspose:
 
     def backward(self, grad: np.ndarray, residuals: tuple, needs: tuple) -> tuple:
         input, weight, g = residuals
-        need_input, need_weight, need_bias = needs
-        return (
-            None if need_input is None else _forward(grad, _exchanged(weight), None, g),
-            None if need_weight is None else _exchanged(_weight_gradient(grad, input, g)),
-            None if need_bias is None else _bias_gradient(grad),
+        return _computed(
+            needs,
+            lambda: _forward(grad, _exchanged(weight), None, g),
+            lambda: _exchanged(_weight_gradient(grad, input, g)),
+            lambda: _bias_gradient(grad),
         )
+
+
+def _computed(needs: tuple, *gradients: Callable[[], np.ndarray]) -> tuple:
+    """Return the gradients that are needed."""
+    found: list[np.ndarray | None] = [None] * len(gradients)
+
+    def run(i: int) -> None:
+        found[i] = gradients[i]()
+
+    wanted = [i for i, need in enumerate(needs) if need is not None]
+    if get_num_threads() == 2:  # they wait less for each other with a gradient for each than with halves of both
+        each(run, wanted)
+    else:
+        for i in wanted:
+            run(i)
+    return tuple(found)
 
 
 def _unfit(input: np.ndarray, weight: Any, bias: Any) -> str | None:
