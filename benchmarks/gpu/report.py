@@ -1,4 +1,4 @@
-"""Take over the results of a GPU and write them into ``benchmarks/README.md``, between markers of their own.
+"""Take over the results of a GPU and write them into both READMEs, between markers of their own.
 
 ``python -m benchmarks.gpu.report --take DIR`` keeps the summary in ``benchmarks/results`` under the name of the device;
 ``python -m benchmarks.gpu.report`` writes the page, and a test compares. What no file holds is 'not yet measured'.
@@ -19,7 +19,7 @@ from .record import OK, SUMMARY, results
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = "benchmarks/README.md"
+PAGE, FRONT = "benchmarks/README.md", "README.md"
 BEGIN, END = "<!-- gpu results: begin -->", "<!-- gpu results: end -->"
 NOT_YET = "not yet measured"
 Found = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -96,10 +96,10 @@ def load(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("first_light_*.json"))}
 
 
-def goals(found: Found) -> list[str]:
-    """Return the table of gates and goals."""
+def goals(found: Found, only: str = "") -> list[str]:
+    """Return the table of gates and goals, of work that begins with `only`."""
     rows = [["work, on a GPU", "yardstick", "yardstick's time / nnx's", "gate", "goal"], ["---"] * 5]
-    for work, yardstick, gate, goal, ratio in ROWS:
+    for work, yardstick, gate, goal, ratio in [row for row in ROWS if row[0].startswith(only)]:
         value = ratio(found)
         told = [f"≥ {limit}" + ("" if value is None else _verdict(value, limit)) for limit in (gate, goal)]
         rows.append([work, yardstick, NOT_YET if value is None else f"{value:.2f}", *told])
@@ -192,14 +192,29 @@ def text(contents: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def stale(root: Path = ROOT, folder: Path = RESULTS) -> str | None:
-    """Return the page as it should be, or None if it is."""
-    page = (root / PAGE).read_text(encoding="utf-8")
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"{PAGE}: expected {BEGIN} and {END} once each.")
-    before, _, rest = page.partition(BEGIN)
-    new = f"{before}{BEGIN}\n{text(load(folder))}\n{END}{rest.partition(END)[2]}"
-    return None if new == page else new
+def short(contents: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what belongs between the markers of the first page: what nnx has kernels for because CuPy has none."""
+    if not contents:
+        return "\n".join(goals({}, "convolution"))
+    lines: list[str] = []
+    for content in contents.values():
+        found = results([{**entry, "event": "result"} for entry in content["results"]])
+        lines += [*goals(found, "convolution"), "", _where(content), ""]
+    return "\n".join(lines).rstrip()
+
+
+def stale(root: Path = ROOT, folder: Path = RESULTS) -> dict[str, str]:
+    """Return the pages that are not as they should be, and how they should."""
+    found = {}
+    for name, write in ((PAGE, text), (FRONT, short)):
+        page = (root / name).read_text(encoding="utf-8")
+        if page.count(BEGIN) != 1 or page.count(END) != 1:
+            raise ValueError(f"{name}: expected {BEGIN} and {END} once each.")
+        before, _, rest = page.partition(BEGIN)
+        new = f"{before}{BEGIN}\n{write(load(folder))}\n{END}{rest.partition(END)[2]}"
+        if new != page:
+            found[name] = new
+    return found
 
 
 def take(source: Path, folder: Path = RESULTS) -> Path:
@@ -229,10 +244,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.take is not None:
         print("written:", take(options.take).relative_to(ROOT))
-    new = stale()
-    if new is not None:
-        (ROOT / PAGE).write_text(new, encoding="utf-8")
-        print("written:", PAGE)
+    for name, page in stale().items():
+        (ROOT / name).write_text(page, encoding="utf-8")
+        print("written:", name)
     return 0
 
 

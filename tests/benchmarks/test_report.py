@@ -70,7 +70,7 @@ def taken(results: Path, content: dict[str, Any]) -> Path:
 
 
 def test_the_page_tells_what_was_measured():
-    assert report.stale() is None, "run `python -m benchmarks.gpu.report`"
+    assert report.stale() == {}, "run `python -m benchmarks.gpu.report`"
 
 
 def test_nothing_is_measured_without_a_file(results):
@@ -110,13 +110,15 @@ def test_a_goal_that_is_missed_is_called_missed(results):
 
 def test_another_result_makes_the_page_stale(results, tmp_path):
     (tmp_path / "benchmarks").mkdir()
-    shutil.copy(report.ROOT / report.PAGE, tmp_path / report.PAGE)
+    for page in (report.PAGE, report.FRONT):
+        shutil.copy(report.ROOT / page, tmp_path / page)
     taken(results, measured())
     new = report.stale(tmp_path, results)
-    assert new is not None
-    assert "NVIDIA X1" in new
-    (tmp_path / report.PAGE).write_text(new, encoding="utf-8")
-    assert report.stale(tmp_path, results) is None
+    assert list(new) == [report.PAGE, report.FRONT]
+    for page, content in new.items():
+        assert "NVIDIA X1" in content
+        (tmp_path / page).write_text(content, encoding="utf-8")
+    assert report.stale(tmp_path, results) == {}
     (tmp_path / report.PAGE).write_text("no markers", encoding="utf-8")
     with pytest.raises(ValueError, match="expected <!-- gpu results: begin -->"):
         report.stale(tmp_path, results)
