@@ -13,6 +13,7 @@ import numpy as np
 
 # Not in CuPy 14: array_api_compat fills them in.
 _MISSING = {"vecdot", "unstack", "matvec", "vecmat"}
+_array, _asarray = np.array, np.asarray  # a rehearsal lets NumPy's own refuse arrays of the stand-in
 
 
 class Device:
@@ -21,6 +22,7 @@ class Device:
     stack: list[int] = [0]
     synchronized: list[int] = []
     compute_capability = "75"  # too old for the kernels of nnx, which the stand-in cannot run
+    attributes = {"MultiProcessorCount": 3}
 
     def __init__(self, device: int | Device | None = None) -> None:
         self.id = Device.stack[-1] if device is None else device.id if isinstance(device, Device) else device
@@ -32,6 +34,9 @@ class Device:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
 
     def __enter__(self) -> Device:
         Device.stack.append(self.id)
@@ -58,6 +63,16 @@ class ndarray(np.ndarray):
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return wrap(array)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        outs = options.pop("out", ())
+        for value in (*inputs, *outs):
+            if type(value) is np.ndarray:
+                raise TypeError(f"Unsupported type {type(value)}")
+        if outs:
+            options["out"] = tuple([_plain(out) for out in outs])
+        found = getattr(ufunc, method)(*[_plain(value) for value in inputs], **options)
+        return outs[0] if len(outs) == 1 else wrap(found)
+
     def __getitem__(self, key: Any) -> Any:
         return wrap(super().__getitem__(key))
 
@@ -75,10 +90,44 @@ class ndarray(np.ndarray):
         return SimpleNamespace(ptr=self.ctypes.data)
 
     def copy(self, order: Any = "C") -> ndarray:
-        return wrap(np.array(self, order=order))
+        return wrap(_array(self, order=order))
+
+    def clip(self, min: Any = None, max: Any = None, out: Any = None) -> Any:  # type: ignore[override]
+        if self.dtype.kind == "V":
+            raise TypeError(f"cupy_clip has no loop for {self.dtype}")
+        return super().clip(min, max, out)
 
     def get(self) -> np.ndarray:
-        return np.array(self)
+        return _array(self)
+
+
+class Stream:
+    """`cupy.cuda.Stream`: what is asked of it is done at once."""
+
+    null: Any = None
+    stack: list[Stream] = []
+    made = 0
+
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
+        Stream.made += not null
+        self.ptr = 0 if null else 0x1000 + Stream.made
+
+    def __enter__(self) -> Stream:
+        Stream.stack.append(self)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        Stream.stack.pop()
+
+    def synchronize(self) -> None:
+        return None
+
+
+Stream.null = Stream(null=True)
+
+
+def get_current_stream() -> Stream:
+    return Stream.stack[-1] if Stream.stack else Stream.null
 
 
 class LoadedFunction:
@@ -115,10 +164,14 @@ class FunctionAttributes:
         FunctionAttributes.asked.append((pointer, attribute, value))
 
 
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, ndarray) else value
+
+
 def wrap(value: Any) -> Any:
     """Turn what NumPy returned into what CuPy would: new memory is on the current device."""
     if isinstance(value, (np.ndarray, np.generic)):
-        array = value if isinstance(value, ndarray) else np.asarray(value).view(ndarray)
+        array = value if isinstance(value, ndarray) else _asarray(value).view(ndarray)
         if not isinstance(value, ndarray) or value.base is None:
             array._device = Device.stack[-1]
         return array
@@ -159,15 +212,15 @@ def _module(name: str, library: Any) -> ModuleType:
 def asarray(obj: Any, dtype: Any = None) -> ndarray:
     if isinstance(obj, ndarray) and dtype in (None, obj.dtype):
         return obj
-    return wrap(np.array(obj, dtype=dtype))
+    return wrap(_array(obj, dtype=dtype))
 
 
 def array(obj: Any, dtype: Any = None, copy: bool = True) -> ndarray:
-    return wrap(np.array(obj, dtype=dtype)) if copy else asarray(obj, dtype)
+    return wrap(_array(obj, dtype=dtype)) if copy else asarray(obj, dtype)
 
 
 def asnumpy(array: Any) -> np.ndarray:
-    return np.array(array)
+    return _array(array)
 
 
 def modules() -> dict[str, ModuleType]:
@@ -178,7 +231,9 @@ def modules() -> dict[str, ModuleType]:
     cupy.__dict__.update(ndarray=ndarray, asarray=asarray, array=array, asnumpy=asnumpy, __version__="14.2.0")
     cuda, device = ModuleType("cupy.cuda"), ModuleType("cupy.cuda.device")
     device.__dict__.update(Device=Device)
-    cuda.__dict__.update(Device=Device, device=device)
+    runtime = SimpleNamespace(getDeviceCount=lambda: 2)
+    cuda.__dict__.update(Device=Device, Stream=Stream, device=device, runtime=runtime)
+    cuda.__dict__.update(get_current_stream=get_current_stream)
     special = _module("cupyx.scipy.special", scipy.special)
     cupyx, cupyx_scipy = ModuleType("cupyx"), ModuleType("cupyx.scipy")
     linalg, fft = _module("cupy.linalg", np.linalg), _module("cupy.fft", np.fft)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.cuda import test_convolution_hopper as plain
-from tests.cuda.own_kernels import machine, module, running
+from tests.cuda.own_kernels import module, running
 from tests.cuda.test_convolution_hopper import HOPPER, geometry
 
 SimulationError = module("simt.machine").SimulationError

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.cuda.own_kernels import array, launch, machine, module
+from tests.cuda.own_kernels import array, launch, machine, module, to_numpy
 
 NORM = module("cupy.launchers.norm_batch")
 ROWS, EPS = 530, 1e-3
@@ -33,7 +33,7 @@ def _moments(changed: Callable, x: np.ndarray, width: int) -> list[np.ndarray]:
     arguments = (partials, weight, True, weight, False, EPS, mean, variance, coefficients, ROWS, channels)
     blocks = -(-channels // 8)
     launch(machine(), changed(NORM.FINISH_MOMENTS["float32"]), blocks, (*arguments, plan.slab, plan.slabs))
-    return [np.asarray(a) for a in (mean, variance, coefficients)]
+    return [to_numpy(a) for a in (mean, variance, coefficients)]
 
 
 def counts(changed: Callable) -> bool:
@@ -68,7 +68,7 @@ def sums(changed: Callable) -> bool:
     launch(machine(), changed(NORM.MOMENTS_OF_SUMS), 2, (array(partials, "f4"), mean, variance, 300, 11, 150))
     total, square = partials.astype("f4").astype("f8").sum(0) / 300
     wanted = np.maximum(square - total**2, 0)
-    return np.allclose(np.asarray(mean), total, atol=1e-6) and np.allclose(np.asarray(variance), wanted, rtol=1e-5)
+    return np.allclose(to_numpy(mean), total, atol=1e-6) and np.allclose(to_numpy(variance), wanted, rtol=1e-5)
 
 
 def passes(changed: Callable) -> bool:
@@ -119,7 +119,7 @@ def _pass(changed: Callable, channels: int, width: int, with_residual: bool, by_
         wanted[2:] = [slope / ROWS, -weight * inverse * total / ROWS]
     pairs = [(y, np.maximum(before, 0)), (out, of_input), (results, wanted)]
     pairs += [(kept, passed)] if with_residual else []
-    return all(np.allclose(np.asarray(mine), theirs, rtol=1e-4, atol=3e-5) for mine, theirs in pairs)
+    return all(np.allclose(to_numpy(mine), theirs, rtol=1e-4, atol=3e-5) for mine, theirs in pairs)
 
 
 _FILE = "norm_batch.cu"

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.cuda.own_kernels import array, machine, module, running, to_numpy
+from tests.cuda.own_kernels import array, machine, module, place, running, to_numpy
 
 HOPPER = module("cupy.launchers.convolution_hopper")
 CONVOLUTION = module("cupy.launchers.convolution")
@@ -125,19 +125,21 @@ def found(g: Any, values: dict[str, np.ndarray], direction: str) -> np.ndarray:
     return to_numpy(result)
 
 
-def compare(got: np.ndarray, wanted: np.ndarray, sums: float = 1e-5) -> None:
+def compare(got: np.ndarray, wanted: np.ndarray) -> None:
     """Whether results are rounded ones of sums that are right to a part of the largest."""
+    # Where tensor cores add, they cut off what a float32 has no room for.
+    sums = 1e-5 if place() == "simt" else 1e-4
     dtype = str(got.dtype)
     assert got.shape == wanted.shape
     scale = float(np.abs(wanted).max())
     np.testing.assert_allclose(got.astype(float), wanted, rtol=1.01 * ROUNDING[dtype], atol=sums * scale)
 
 
-def check(g: Any, dtype: str, direction: str, sums: float = 1e-5) -> None:
+def check(g: Any, dtype: str, direction: str) -> None:
     values = values_for(g, dtype)
     got = found(g, values, direction)
     assert got.dtype == DTYPES[dtype]
-    compare(got, wanted_of(g, values, direction), sums)
+    compare(got, wanted_of(g, values, direction))
 
 
 @contextmanager

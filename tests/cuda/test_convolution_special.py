@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import ml_dtypes
@@ -13,7 +12,7 @@ import pytest
 
 import nnx
 from nnx.backend import to_numpy
-from tests.cuda.own_kernels import array, machine, module
+from tests.cuda.own_kernels import array, machine, module, running
 
 depthwise = module("cupy.launchers.convolution_depthwise")
 narrow = module("cupy.launchers.convolution_narrow")
@@ -27,11 +26,6 @@ DIRECTIONS = ("forward", "input_gradient", "weight_gradient")
 
 
 SCHEDULES = range(8)
-
-
-def in_order(schedule: int, checked: bool = True) -> AbstractContextManager:
-    """Run kernels in one of the simulator's orders; a device has its own."""
-    return machine().running(schedule, checked) if hasattr(machine(), "running") else nullcontext()
 
 
 def sizes(
@@ -190,7 +184,7 @@ ONE_OF_EACH = [case for case in CASES if case[1] in ("3x3", "two outputs a chann
 def test_it_is_the_same_again(launcher: Any, name: str, rank: int, g: Any, dtype: str, direction: str) -> None:
     first = to_numpy(run(launcher, g, rank, dtype, direction)[0])
     for schedule in SCHEDULES:
-        with in_order(schedule):
+        with running(schedule):
             np.testing.assert_array_equal(to_numpy(run(launcher, g, rank, dtype, direction)[0]), first)
 
 
@@ -278,7 +272,7 @@ def test_a_block_with_more_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large_kernels() -> None:
     """What is cut because there are many taps: the channels of a block, chunks of taps, tiles."""
-    with in_order(0, checked=False):
+    with running(0, checked=False):
         for launcher, g in (
             (depthwise, sizes(1, (20, 6), 16, 16, (31, 31), padding=15, groups=16)),
             (depthwise, sizes(1, (3, 40), 8, 8, (3, 37), padding=(1, 5), groups=8)),
@@ -291,7 +285,7 @@ def test_large_kernels() -> None:
 
 
 def test_more_slices_than_a_sum_has_lanes() -> None:
-    with in_order(0, checked=False):
+    with running(0, checked=False):
         check(depthwise, sizes(3, (12, 4), 8, 8, (1, 3), padding=1, groups=8), 2, "float32", "weight_gradient")
         check(narrow, sizes(11, (9, 9), 2, 5, (2, 2)), 2, "float32", "weight_gradient")
 

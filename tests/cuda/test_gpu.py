@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import pytest
 
 import nnx
 from nnx import random
-from nnx.backend import load_backend
 from nnx.functional.drawing import draw_mask, draw_uniform
 from tests.cuda import own_kernels, test_layers, test_simulator
 from tests.cuda.own_kernels import array, machine, module, on
 from tests.tolerances import TOLERANCES
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(autouse=True)
-def real() -> Iterator[Any]:
-    reason = nnx.available_backends()["cupy"]
-    if reason is not None:
-        pytest.skip(reason)
-    with on("cupy"):
-        yield load_backend("cupy")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("gpu")]
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 2049, 3_000_001])
@@ -104,7 +91,7 @@ def test_a_training_step_is_that_of_numpy() -> None:
         np.testing.assert_allclose(found[name], values, rtol=10 * rtol, atol=atol + scale, err_msg=name)
 
 
-def test_the_second_process_compiles_nothing(real: Any) -> None:
+def test_the_second_process_compiles_nothing() -> None:
     compiler, precompiling = module("cupy.compiler"), module("cupy.precompiling")
     module("cupy").precompile()
     compiler._cubins.clear()

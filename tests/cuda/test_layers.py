@@ -10,7 +10,7 @@ import pytest
 
 import nnx
 from nnx.backend import load_backend
-from tests.cuda.own_kernels import machine, running
+from tests.cuda.own_kernels import place, running
 from tests.tolerances import TOLERANCES
 
 SimtArray = type(load_backend("simt").asarray([0.0]))
@@ -43,7 +43,7 @@ def with_dropout() -> Any:
 
 def noted(monkeypatch: pytest.MonkeyPatch, primitive: str) -> list[str | None]:
     """A list that gets, at each call of a primitive, why its kernel does not run: None if it does."""
-    kernel = load_backend("simt").kernels[primitive]
+    kernel = load_backend(place()).kernels[primitive]
     told, supports = [], kernel.supports
 
     def supports_and_tells(*args: Any) -> str | None:
@@ -69,7 +69,7 @@ def test_a_training_step_is_that_of_numpy(
     wanted = step("numpy", build, shape, classes)
     reasons = {name: noted(monkeypatch, name) for name in ("convolution", "masked_scale")}
     with running() as launched:
-        found = step("simt", build, shape, classes)
+        found = step(place(), build, shape, classes)
     # Every call of these primitives went to a kernel.
     is_mlp = build is with_dropout
     assert [name for name, told in reasons.items() if told] == ["masked_scale" if is_mlp else "convolution"]
@@ -98,7 +98,7 @@ def test_its_arrays_stay_its_own() -> None:
 
 
 def test_the_same_mistake_says_the_same() -> None:
-    with nnx.use_backend("simt"):
+    with nnx.use_backend(place()):
         layer, x = nnx.Linear(3, 2), nnx.asarray(np.ones((2, 4), "f4"))
     with pytest.raises(nnx.errors.ShapeError, match=r"Linear\(3, 2\)"):
         layer(x)

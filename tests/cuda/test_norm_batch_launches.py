@@ -9,7 +9,7 @@ import pytest
 
 import nnx
 from nnx import functional
-from tests.cuda.own_kernels import array, machine, module, running
+from tests.cuda.own_kernels import array, machine, module, place, running
 
 launcher = module("cupy.launchers.norm_batch")
 
@@ -52,8 +52,8 @@ def test_more_channels_than_an_int_counts() -> None:
 
 def test_an_empty_batch_takes_the_reference() -> None:
     ones = array(np.ones(3, "f4"))
-    for training, running in ((True, [None, None]), (False, [ones, ones])):
-        out = functional.batch_norm_relu(_zeros((0, 3)), *running, ones, ones, training)
+    for training, statistics in ((True, [None, None]), (False, [ones, ones])):
+        out = functional.batch_norm_relu(_zeros((0, 3)), *statistics, ones, ones, training)
         assert out.shape == (0, 3)
     assert "reference: it takes arrays that are not empty" in nnx.explain()
 
@@ -61,7 +61,7 @@ def test_an_empty_batch_takes_the_reference() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_what_a_residual_block_launches(training: bool) -> None:
     """Nothing between the convolutions but these: no pass for the shortcut, none for ReLU."""
-    with nnx.use_backend("simt"), running() as launched:
+    with nnx.use_backend(place()), running() as launched:
         block = nnx.models.BasicBlock(8, 8).train(training)
         x = nnx.asarray(np.random.default_rng(0).standard_normal((2, 3, 3, 8)).astype("f4"))
         with nnx.record():

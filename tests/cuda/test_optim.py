@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnx
-from tests.cuda.own_kernels import machine, running
+from tests.cuda.own_kernels import place, running
 from tests.tolerances import TOLERANCES
 
 OPTIONS: list[dict[str, Any]] = [
@@ -41,7 +41,7 @@ def trajectory(backend: str, dtype: str, options: dict[str, Any]) -> list[np.nda
 def test_adam_is_that_of_numpy(options: dict[str, Any], dtype: str) -> None:
     wanted = trajectory("numpy", dtype, options)
     with running(schedule=5) as launched, nnx.use_kernels("require"):
-        found = trajectory("simt", dtype, options)
+        found = trajectory(place(), dtype, options)
     assert [kernel.name for kernel in launched] == ["adam"] * 7  # one for neighbours that have made as many steps
     rtol, atol = TOLERANCES[dtype]
     for mine, theirs in zip(found, wanted, strict=True):
@@ -51,14 +51,14 @@ def test_adam_is_that_of_numpy(options: dict[str, Any], dtype: str) -> None:
 
 def test_amsgrad_takes_the_rule() -> None:
     with running() as launched:
-        found = trajectory("simt", "float32", {"amsgrad": True})
+        found = trajectory(place(), "float32", {"amsgrad": True})
     assert launched == []
     for mine, theirs in zip(found, trajectory("numpy", "float32", {"amsgrad": True}), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_half_precision_goes_through_the_kernel_in_single() -> None:
-    with nnx.use_backend("simt"), nnx.use_kernels("require"):
+    with nnx.use_backend(place()), nnx.use_kernels("require"):
         parameter = nnx.Parameter(nnx.asarray(np.ones(3, "f2")))
         nnx.optim.Adam([parameter], lr=0.125).step([nnx.asarray(np.ones(3, "f2"))])
     np.testing.assert_array_equal(nnx.to_numpy(parameter.value), np.full(3, 0.875, "f2"))
