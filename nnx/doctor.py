@@ -223,6 +223,7 @@ def _cuda_rows(cuda: dict[str, Any]) -> dict[str, str]:
     rows["kernel cache"] = (
         f"{compiler['cache']}: {compiler['kept']} compiled files, {compiler['kept_bytes'] / 1e6:.1f} MB, which took "
         f"{compiler['kept_seconds']:.1f} s"
+        + (f"; nothing new can be kept: {compiler['not_kept']}" if compiler["not_kept"] else "")
     )
     for architecture, used in compiler["architectures"].items():
         rows[f"sm_{architecture}"] = (

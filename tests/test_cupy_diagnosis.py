@@ -141,6 +141,7 @@ def test_the_diagnosis_lists_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "packages", lambda: {"cupy-cuda13x": "14.2.0"})
     found = registry.backend_class("cupy").diagnosis()
     assert list(found.pop("compiler")["architectures"]) == ["90a"]
+    assert set(found.pop("cublaslt")) >= {"version", "path", "problem"}
     assert found == {
         "packages": {"cupy-cuda13x": "14.2.0"},
         "driver": {"cuda": "13.0", "error": 0},

@@ -183,6 +183,7 @@ REPORT = {
             "architectures": {"90a": {"compiled": 2, "seconds": 0.31, "hits": 1}},
             "cache": "/nowhere/nnx/kernels",
             "kept": 3,
+            "not_kept": None,
             "kept_bytes": 120_000,
             "kept_seconds": 0.5,
         },

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
+
 from nnx.errors import BackendError
 
 from .blaslt_call import (
@@ -289,4 +291,4 @@ def _finish(out: Any, bias: Any, epilogue: str | None) -> None:
     if bias is not None:
         out += bias
     if epilogue == "relu":
-        out.clip(0, None, out)
+        np.maximum(out, 0, out=out)  # CuPy's own, for its arrays; its clip knows no bfloat16

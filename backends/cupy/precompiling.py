@@ -8,8 +8,8 @@ from typing import Any
 
 from nnx.errors import BackendError
 
-from . import cache, diagnosis
-from .compiler import OLDEST, architecture_of, compile_kernel
+from . import cache, compiler, diagnosis
+from .compiler import ARCHITECTURES, OLDEST, architecture_of, compile_kernel
 from .launchers import EVERY
 from .nvrtc import MAJORS, load_compiler
 
@@ -40,8 +40,8 @@ def precompile(architectures: Sequence[str] | None = None) -> list[Compiled]:
     Raises
     ------
     BackendError
-        If NVRTC is missing (the text names the command that installs it), or no architecture is given and there is no
-        device.
+        If NVRTC is missing (the text names the command that installs it), there is no such architecture or it is older
+        than nnx's kernels, or none is given and there is no device.
 
     Examples
     --------
@@ -52,15 +52,34 @@ def precompile(architectures: Sequence[str] | None = None) -> list[Compiled]:
     found = diagnosis.driver()
     if architectures is None:
         architectures = present(found)
+        if not architectures:
+            raise BackendError(
+                "precompile: no CUDA device was found that nnx has kernels for. Name the architectures to compile for, "
+                'e.g. precompile(["80", "90a"]).'
+            )
     newest = MAJORS[0] if found is None or found.error else found.cuda[0]
+    for architecture in architectures:
+        _require_known(architecture, newest)
     compiled: dict[tuple[str, tuple[tuple[str, str], ...], str], Compiled] = {}
     for kernel in EVERY:
         for architecture in architectures:
             slot = (kernel.file, kernel.defines, architecture)
-            if slot not in compiled and architecture in kernel.architectures:
+            # the architectures of the tests are no limit, but those of a kernel that names fewer are
+            meant = kernel.architectures is ARCHITECTURES or architecture in kernel.architectures
+            if slot not in compiled and meant:
                 cubin = compile_kernel(kernel, architecture, newest)
                 compiled[slot] = Compiled(*slot, cubin.seconds, cubin.from_cache)
     return list(compiled.values())
+
+
+def _require_known(architecture: str, newest_cuda: int) -> None:
+    known = [number for number in load_compiler(newest_cuda).architectures() if (number // 10, number % 10) >= OLDEST]
+    number = architecture.removesuffix("a")
+    if not number.isdecimal() or int(number) not in known:
+        raise BackendError(
+            f"precompile: expected architectures among {', '.join(map(str, known))} (an a behind it for what "
+            f'is of that one alone, as in "90a"), got {architecture!r}.'
+        )
 
 
 def present(found: diagnosis.Driver | None) -> list[str]:
@@ -92,6 +111,7 @@ def report() -> dict[str, Any]:
     kept = cache.contents(".cubin")
     found["cache"] = cache.folder_text()
     found["kept"] = len(kept)
+    found["not_kept"] = compiler.statistics.not_kept
     found["kept_bytes"] = sum(entry.facts["bytes"] for entry in kept)
     found["kept_seconds"] = sum(entry.seconds for entry in kept)
     return found

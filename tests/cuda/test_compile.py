@@ -7,6 +7,7 @@ After a change of a kernel write the table anew, look at what has changed, and c
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,14 @@ def test_the_wrappers_of_ptx_compile(name: str) -> None:
     for architecture in kernel.architectures:
         used = compiler.compile_kernel(kernel, architecture).usage[kernel.name]
         assert used.spilled == 0
+
+
+def test_what_the_simulator_replaces_is_as_it_was() -> None:
+    """Only a device sees their PTX: after a change run ``pytest -m gpu`` there, then take over the digests."""
+    folder = module("cupy.source").FOLDER
+    replaced = {path.name for path in module("simt.builder").RUNTIME.glob("*.cuh")} & {p.name for p in folder.glob("*")}
+    wanted = json.loads((TABLE.parent / "ptx_headers.json").read_text())["sha256"]
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sorted(replaced)} == wanted
 
 
 def test_every_file_of_kernels_is_compiled() -> None:

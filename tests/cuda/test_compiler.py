@@ -112,6 +112,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     assert again().code == again().code
     assert counts() == (2, 0)
     assert compiler.statistics.not_kept
+    assert module("cupy.precompiling").report()["not_kept"] == compiler.statistics.not_kept
     if obstacle == "a full disk":
         assert "No space left on device" in compiler.statistics.not_kept
         assert list(fresh.iterdir()) == []  # nothing half-written stays
@@ -188,16 +189,46 @@ def test_a_toolkit_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 # ------------------------------------------------------------------ ahead of time
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are compiled in test_compile.py."""
+    own = {kernel.file: kernel for kernel in module("cupy.launchers").EVERY}
+    kernels = (own["random.cu"], own["dropout.cu"], own["convolution_hopper.cu"])
+    monkeypatch.setattr(module("cupy.precompiling"), "EVERY", kernels)
+
+
+@pytest.mark.usefixtures("few")
 def test_precompile(fresh: Path) -> None:
     cupy = module("cupy")
     done = cupy.precompile(["80", "90a"])
-    assert {file.architecture for file in done} == {"80", "90a"}
+    assert [(file.file, file.architecture) for file in done] == [
+        ("random.cu", "80"),
+        ("random.cu", "90a"),
+        ("dropout.cu", "80"),
+        ("dropout.cu", "90a"),
+        ("convolution_hopper.cu", "90a"),
+    ]
     assert not any(file.from_cache for file in done)
     assert len(list(fresh.iterdir())) == len(done) == counts()[0]
     compiler._cubins.clear()
     assert all(file.from_cache for file in cupy.precompile(["80", "90a"]))
 
 
+@pytest.mark.usefixtures("few")
+def test_precompile_for_architectures_that_are_not_among_the_tested(fresh: Path) -> None:
+    done = module("cupy").precompile(["103", "121"])
+    assert {(file.file, file.architecture) for file in done} == {
+        (file, architecture) for file in ("random.cu", "dropout.cu") for architecture in ("103", "121")
+    }
+
+
+@pytest.mark.parametrize("name", ["75", "sm_90", "hello", "", "901"])
+def test_precompile_knows_what_there_is(name: str) -> None:
+    with pytest.raises(BackendError, match=rf"^precompile: expected architectures among 80, .*, got '{name}'\.$"):
+        module("cupy").precompile(["80", name])
+
+
+@pytest.mark.usefixtures("few")
 def test_precompile_for_the_devices_here(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     diagnosis = module("cupy.diagnosis")
     devices = [diagnosis.Device("H200", "9.0", 1), diagnosis.Device("T4", "7.5", 1), diagnosis.Device("H200", "9.0", 1)]
@@ -214,4 +245,5 @@ def test_precompile_for_the_devices_here(fresh: Path, monkeypatch: pytest.Monkey
     assert report["kept_bytes"] > 0
     assert report["kept_seconds"] > 0
     monkeypatch.setattr(diagnosis, "driver", lambda: None)
-    assert module("cupy").precompile() == []
+    with pytest.raises(BackendError, match=r"^precompile: no CUDA device was found .* e\.g\. precompile"):
+        module("cupy").precompile()

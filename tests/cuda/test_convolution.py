@@ -194,6 +194,29 @@ def test_relu_keeps_nan() -> None:
     np.testing.assert_array_equal(nnx.to_numpy(out).reshape(-1), [8, np.nan, 0])
 
 
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_backward_has_the_precision_of_forward(precision: str) -> None:
+    x, weight = array(drawn((1, 9, 9, 16), "float32", 1)), array(drawn((16, 3, 3, 16), "float32", 2))
+    with nnx.use_float32_precision(precision):
+        out, pull = nnx.vjp(lambda a, b: convolution(a, b, None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1), x, weight)
+    with machine().running() as launched:
+        pull(out)
+    products = [dict(kernel.defines) for kernel in launched if "convolution_gemm" in kernel.file]
+    tensor = [defines["TENSOR"] for defines in products if "TENSOR" in defines]
+    assert tensor == (["1"] if precision == "high" else ["0"]) * 2
+
+
+def test_factors_are_rounded_to_tf32_not_cut() -> None:
+    x = array(np.full((1, 8, 8, 16), 1 + 2.0**-11, "f4"))
+    weight = np.zeros((16, 3, 3, 16), "f4")
+    weight[range(16), 1, 1, range(16)] = 1
+    with nnx.use_kernels("require"), nnx.use_float32_precision("high"):
+        out, pull = nnx.vjp(lambda a: convolution(a, array(weight), None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1), x)
+        (back,) = pull(x)
+    for found in (out, back):
+        np.testing.assert_array_equal(nnx.to_numpy(found), np.float32(1 + 2.0**-10))
+
+
 # ------------------------------------------------------------------ the same bits, in every run and from any array
 
 

@@ -69,7 +69,7 @@ template <int N> DEVICE void max_at(const REAL* x, REAL* y, u8* taps, int i, u64
     store_channels<N>(y + i * N, found.best);
     store_numbers(taps + i * N, found.number);
 }
-// For windows of at most 256 taps.
+// For windows of at most 255 taps.
 KERNEL(256, 4) max_pool(const REAL* __restrict__ x, REAL* __restrict__ y, u8* __restrict__ taps, i32 n, bool packed,
                         u64 vectors, u64 depth, u64 height, u64 width, u64 out_depth, u64 out_height, u64 out_width,
                         u64 stride_d, u64 stride_h, u64 stride_w, u64 window_d, u64 window_h, u64 window_w) {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nnx.backend import float32_precision
 
 from ..blaslt import Unsupported
@@ -30,7 +32,7 @@ def forward(machine: Machine, x: Any, weight: Any, bias: Any, g: Geometry, relu:
         return _product(machine, *channels, transpose_b=True, bias=bias, epilogue="relu" if relu else None)
     except Unsupported:
         out = convolution_gemm.forward(machine, x, weight, bias, g)
-        return out.clip(0, None, out) if relu else out
+        return np.maximum(out, 0, out=out) if relu else out
 
 
 def input_gradient(machine: Machine, grad: Any, weight: Any, g: Geometry) -> Any:
