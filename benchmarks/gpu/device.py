@@ -175,8 +175,12 @@ class Gpu:
         return graph.replay
 
     def compiled(self, function: Callable, mode: str) -> Callable:
-        """Return what torch.compile makes of a function."""
-        return self.torch.compile(function, mode=mode)
+        """Return what torch.compile makes of a function, for its sizes alone.
+
+        What it knows of others is forgotten: networks that share a line of code would get dynamic, slower shapes.
+        """
+        self.torch._dynamo.reset()
+        return self.torch.compile(function, mode=mode, dynamic=False)
 
     # -------------------------------------------------------------- one memory, two libraries
 

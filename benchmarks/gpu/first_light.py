@@ -167,8 +167,11 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
         "TRITON_CACHE_DIR": os.environ.get("TRITON_CACHE_DIR", str(kept / "triton")),
     }
     if "XDG_CACHE_HOME" not in os.environ and bring.KERNELS.exists() and not options.rehearse:
-        shutil.copytree(bring.KERNELS, kept / "cache", dirs_exist_ok=True)
-        found["XDG_CACHE_HOME"] = str(kept / "cache")
+        try:
+            shutil.copytree(bring.KERNELS, kept / "cache", dirs_exist_ok=True)
+            found["XDG_CACHE_HOME"] = str(kept / "cache")
+        except OSError as error:  # then kernels are compiled where they are needed
+            print(f"the compiled kernels could not be copied: {error}", file=sys.stderr)
     if options.data is not None:
         found["NNX_DATA"] = str(options.data.resolve())
     elif "NNX_DATA" not in os.environ and bring.DATA.exists():

@@ -60,7 +60,8 @@ def run_slice(
         if workers > 1 and find_spec("xdist") is not None:
             command += ["-p", "xdist.plugin", "-n", str(workers), "--max-worker-restart", "30"]
         if find_spec("pytest_timeout") is not None:
-            command += ["-p", "pytest_timeout", "--timeout", "120"]
+            # A thread of its own also ends a test that hangs in C, and the process with it, which is started again.
+            command += ["-p", "pytest_timeout", "--timeout", "30", "--timeout-method", "thread"]
         starts, ended = 0, None
         while starts < _STARTS:
             starts += 1
@@ -70,12 +71,21 @@ def run_slice(
             before = len(_entries(outcomes))
             ended = processes.run([*command, *options, *tests], max(left, 3), cwd=ROOT, environment=variables)
             # 0: all passed; 1: some failed; 2: stopped; 4: wrong arguments; 5: nothing was collected. Else it crashed.
-            if ended.timed_out or ended.code in (0, 1, 2, 4, 5) or len(_entries(outcomes)) == before:
+            came_to_its_end = ended.code in (0, 1, 2, 4, 5) and not _unfinished(_entries(outcomes)[before:])
+            if ended.timed_out or came_to_its_end or len(_entries(outcomes)) == before:
                 break
             tried.write_text("\n".join(_seen(_entries(outcomes))) + "\n", encoding="utf-8")
-        found = summed(_entries(outcomes))
+        entries = _entries(outcomes)
     assert ended is not None
-    found |= {"ended": str(ended), "starts": starts, "tail": ended.tail[-1500:], "workers": workers}
+    cut_off = _unfinished(entries) if ended.timed_out else []  # what ran when the time was over has not crashed
+    found = summed([entry for entry in entries if entry.get("start") not in cut_off])
+    found |= {
+        "cut off at": cut_off,
+        "ended": str(ended),
+        "starts": starts,
+        "tail": ended.tail[-1500:],
+        "workers": workers,
+    }
     return found
 
 
@@ -87,6 +97,11 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
+
+
+def _unfinished(entries: list[dict[str, Any]]) -> list[str]:
+    ended = {entry["test"] for entry in entries if "test" in entry}
+    return [entry["start"] for entry in entries if "start" in entry and entry["start"] not in ended]
 
 
 def _seen(entries: list[dict[str, Any]]) -> list[str]:
