@@ -44,6 +44,12 @@ class BackendUnderTest:
         return nnx.Parameter(self.backend.asarray(np.array(obj, dtype=dtype)))
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Weights are the same in every run: what fails, fails again."""
+    nnx.seed(0)
+
+
 def _labels() -> list[Any]:
     labels: list[Any] = ["numpy", "numpy-readonly", "strict"]
     if find_spec("cupy") is not None:

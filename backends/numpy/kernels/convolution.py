@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from nnx.backend import each, get_num_threads, single_threaded_blas
+from nnx.backend import single_threaded_blas
 
 from . import depthwise, im2col, pointwise, winograd
 from .geometry import TASKS, Geometry, cut, parts
+from .jobs import Job, done, finished
 from .ones import ones
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _CHUNK = 4096  # places summed at once: sums of sums round less
 
 
+@lru_cache(maxsize=256)
 def algorithm(g: Geometry, backwards: bool = False) -> ModuleType:
     """Choose how to do a convolution, or the gradient of its input if `backwards`.
 
-    Found is a module with `forward`, `input_gradient` and `weight_gradient`.
+    Found is a module with `forward`, `input_gradient` and `weight_gradient`, which return jobs.
     """
     if depthwise.fits(g):
         return depthwise
@@ -77,7 +80,8 @@ class Convolution:
             tuple(dilation),
             groups,
         )
-        return _forward(input, weight, bias, g), (input, weight, g)
+        (output,) = done(_forward(input, weight, bias, g))
+        return output, (input, weight, g)
 
     def backward(self, grad: np.ndarray, residuals: tuple, needs: tuple) -> tuple:
         input, weight, g = residuals
@@ -137,35 +141,27 @@ class ConvolutionTranspose:
             tuple(dilation),
             groups,
         )
-        output = _input_gradient(input, _exchanged(weight), g)
+        (output,) = done(_input_gradient(input, _exchanged(weight), g))
         if bias is not None:
             output += bias
         return output, (input, weight, g)
 
     def backward(self, grad: np.ndarray, residuals: tuple, needs: tuple) -> tuple:
         input, weight, g = residuals
-        return _computed(
+        gradients = _computed(
             needs,
             lambda: _forward(grad, _exchanged(weight), None, g),
-            lambda: _exchanged(_weight_gradient(grad, input, g)),
+            lambda: _weight_gradient(grad, input, g),
             lambda: _bias_gradient(grad),
         )
+        return (gradients[0], None if needs[1] is None else _exchanged(gradients[1]), gradients[2])
 
 
-def _computed(needs: tuple, *gradients: Callable[[], np.ndarray]) -> tuple:
+def _computed(needs: tuple, *gradients: Callable[[], Job]) -> tuple:
     """Return the gradients that are needed."""
-    found: list[np.ndarray | None] = [None] * len(gradients)
-
-    def run(i: int) -> None:
-        found[i] = gradients[i]()
-
-    wanted = [i for i, need in enumerate(needs) if need is not None]
-    if get_num_threads() == 2:  # they wait less for each other with a gradient for each than with halves of both
-        each(run, wanted)
-    else:
-        for i in wanted:
-            run(i)
-    return tuple(found)
+    wanted = [i for i in (1, 0, 2) if needs[i] is not None]  # the weight's takes longest
+    found = dict(zip(wanted, done(*(gradients[i]() for i in wanted)), strict=True))
+    return tuple(found.get(i) for i in range(len(gradients)))
 
 
 def _unfit(input: np.ndarray, weight: Any, bias: Any) -> str | None:
@@ -181,34 +177,35 @@ def _exchanged(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.swapaxes(weight, 0, -1))
 
 
-def _forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
+def _forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> Job:
     if not g.empty:
         return algorithm(g).forward(x, weight, bias, g)
     output = np.zeros(g.output_shape, x.dtype)
     if bias is not None:
         output += bias
-    return output
+    return finished(output)
 
 
-def _input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
-    return np.zeros(g.input_shape, grad.dtype) if g.empty else algorithm(g, True).input_gradient(grad, weight, g)
+def _input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> Job:
+    if g.empty:
+        return finished(np.zeros(g.input_shape, grad.dtype))
+    return algorithm(g, True).input_gradient(grad, weight, g)
 
 
-def _weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
-    return np.zeros(g.weight_shape, x.dtype) if g.empty else algorithm(g).weight_gradient(x, grad, g)
+def _weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> Job:
+    return finished(np.zeros(g.weight_shape, x.dtype)) if g.empty else algorithm(g).weight_gradient(x, grad, g)
 
 
-def _bias_gradient(grad: np.ndarray) -> np.ndarray:
+def _bias_gradient(grad: np.ndarray) -> Job:
     """Sum over everything but the channels."""
     tasks = parts(grad.shape[0], TASKS) if grad.size else []
     sums = np.zeros((len(tasks), grad.shape[-1]), grad.dtype)
 
     def run(index: int) -> None:
         images = grad[tasks[index]]
-        for block in cut(len(images), images.shape[1], _CHUNK // math.prod(images.shape[2:-1])):
-            rows = images[block.images, block.rows].reshape(-1, grad.shape[-1])
-            sums[index] += ones(len(rows), rows.dtype).dot(rows)
+        with single_threaded_blas():
+            for block in cut(len(images), images.shape[1], _CHUNK // math.prod(images.shape[2:-1])):
+                rows = images[block.images, block.rows].reshape(-1, grad.shape[-1])
+                sums[index] += ones(len(rows), rows.dtype).dot(rows)
 
-    with single_threaded_blas():
-        each(run, range(len(tasks)))
-    return np.add.reduce(sums, axis=0)
+    return Job(run, range(len(tasks)), lambda: np.add.reduce(sums, axis=0))

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backend import each
-
 from .bias import add_bias
 from .geometry import TASKS, Block, Geometry, cut, parts, reach, shares, total
+from .jobs import Job
 from .padded import PaddedBlock
 from .scratch import Scratch, scratch
 
@@ -29,7 +28,7 @@ def fits(g: Geometry) -> bool:
     return g.groups == g.channels > 1
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> Job:
     """Return the convolution of the input."""
     out = np.empty(g.output_shape, x.dtype)
     per_channel = g.outputs // g.channels
@@ -55,11 +54,10 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
                 if bias is not None:
                     add_bias(found, bias)
 
-    each(run, tasks)
-    return out
+    return Job(run, tasks, lambda: out)
 
 
-def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
+def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> Job:
     """Return the gradient of the weight."""
     per_channel = g.outputs // g.channels
     blocks = _blocks(g, x.itemsize)
@@ -82,11 +80,10 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
                     found[:, k] += np.moveaxis(taps, -1, 0)
         sums[index] = found
 
-    each(run, range(len(tasks)))
-    return total(sums).reshape(g.weight_shape)
+    return Job(run, range(len(tasks)), lambda: total(sums).reshape(g.weight_shape))
 
 
-def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
+def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> Job:
     """Return the gradient of the input: `forward` with the kernel turned by half a turn, if no stride is in the way."""
     back = g.transposed()
     if back is not None and g.outputs == g.channels:
@@ -109,8 +106,7 @@ def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndar
                     key: Any = (slice(k, None, per_channel), *(tap for tap, _ in meetings), 0)
                     inputs += outputs[..., k::per_channel] * weight[key]
 
-    each(run, parts(g.batch, TASKS))
-    return out
+    return Job(run, parts(g.batch, TASKS), lambda: out)
 
 
 def _buffers(g: Geometry, blocks: list[Block], dtype: np.dtype, tasks: int) -> Scratch[PaddedBlock]:

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from nnx.backend import each
-
 from .bias import add_bias
 from .geometry import Block, Geometry, cut, shares, total
+from .jobs import Job
 from .products import cross_product, product
 
 _BLOCK = 2**22  # bytes of input and output of a block; large products are the faster ones
@@ -22,18 +21,18 @@ def fits(g: Geometry) -> bool:
     )
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> np.ndarray:
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geometry) -> Job:
     """Return the convolution of the input."""
     matrix = np.ascontiguousarray(weight.reshape(g.outputs, g.channels).T)
     return _times(x, matrix, bias, g.output_shape, g)
 
 
-def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> np.ndarray:
+def input_gradient(grad: np.ndarray, weight: np.ndarray, g: Geometry) -> Job:
     """Return the gradient of the input."""
     return _times(grad, weight.reshape(g.outputs, g.channels), None, g.input_shape, g)
 
 
-def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
+def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> Job:
     """Return the gradient of the weight."""
     size = g.outputs * g.channels * x.itemsize
     tasks = shares(_blocks(g, x.itemsize), size)
@@ -44,13 +43,10 @@ def weight_gradient(x: np.ndarray, grad: np.ndarray, g: Geometry) -> np.ndarray:
             part = cross_product(_rows(grad, block), _rows(x, block))
             sums[index] = part if sums[index] is None else np.add(sums[index], part, out=sums[index])
 
-    each(run, range(len(tasks)))
-    return total(sums).reshape(g.weight_shape)
+    return Job(run, range(len(tasks)), lambda: total(sums).reshape(g.weight_shape))
 
 
-def _times(
-    x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None, shape: tuple[int, ...], g: Geometry
-) -> np.ndarray:
+def _times(x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None, shape: tuple[int, ...], g: Geometry) -> Job:
     out = np.empty(shape, x.dtype)
 
     def run(share: list[Block]) -> None:
@@ -60,8 +56,7 @@ def _times(
             if bias is not None:
                 add_bias(found, bias)
 
-    each(run, shares(_blocks(g, x.itemsize)))
-    return out
+    return Job(run, shares(_blocks(g, x.itemsize)), lambda: out)
 
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:

@@ -44,10 +44,6 @@ class Shape(NamedTuple):
             places = max(places, min(_ROWS, 16 * places))
         return cut(self.images, self.tiles, max(1, places // self.pitch))
 
-    def pieces(self) -> list[slice]:
-        """How to share the six products of a block out if there is but one task: not at all if they are small."""
-        return [slice(v, v + 1) for v in range(N)] if self.large else [slice(0, N)]
-
     def outputs_cut(self) -> list[slice]:
         """How to share the transforms of the weights out."""
         return parts(self.outputs, TASKS if self.large else 1)
@@ -58,7 +54,7 @@ class Shape(NamedTuple):
 
     @property
     def row(self) -> int:
-        """The places of a row among the results."""
+        """The places of a row among the results that the gradient of the weight wants."""
         return self.out_width if self.large else self.pitch
 
     @property
@@ -76,22 +72,37 @@ class Plan(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A block, and which input rows its tiles see: those in `whole` only such that exist, those in `edges` some of the
-    six that they would.
-    """
+    """A block: its images, the input rows that its tiles see, the output rows that they give."""
 
-    block: Block
-    tiles: int
+    images: slice
     rows: slice
-    whole: slice
-    offset: int  # of the first whole tile, in `rows`
-    edges: tuple[tuple[int, slice, slice], ...]
+    out_rows: slice
+    form: Form
+
+
+class Form(NamedTuple):
+    """How the tiles of a block lie among its rows; the same for most blocks of a convolution."""
+
+    images: int
+    height: int  # rows of tiles of an image
+    rows: int  # of the input
+    out_rows: int
+    first: int  # the first of the tiles of which all input rows exist
+    stop: int  # behind the last of them
+    offset: int  # the input row at which the first of them begins
+    edges: tuple[
+        tuple[int, int, int, int], ...
+    ]  # other tiles: which of their six rows exist, from and to, and from where
+
+    @property
+    def tiles(self) -> int:
+        return self.images * self.height
 
 
 @lru_cache(maxsize=256)
 def plan_of(s: Shape, itemsize: int) -> Plan:
     works = [_work(s, block) for block in s.blocks()]
-    tiles = max(work.tiles for work in works)
+    tiles = max(work.form.tiles for work in works)
     size = itemsize * s.held(tiles)
     windows = itemsize * tiles * s.pitch * s.kernel[1] * s.channels if s.large else 0  # copies, made as they are needed
     sums = itemsize * N * s.kernel[1] * s.channels * s.outputs
@@ -102,16 +113,19 @@ def _work(s: Shape, block: Block) -> Work:
     top = block.rows.start * s.tile - s.top  # the first input row of the first tile
     rows = slice(max(top, 0), min(top + (block.height - 1) * s.tile + N, s.height))
     first = min(-(top // s.tile) if top < 0 else 0, block.height)
-    last = max(first, min(block.height, (s.height - top - N) // s.tile + 1))
+    stop = max(first, min(block.height, (s.height - top - N) // s.tile + 1))
     edges = []
-    for tile in (*range(first), *range(last, block.height)):
+    for tile in (*range(first), *range(stop, block.height)):
         begin = top + tile * s.tile
         low, high = max(begin, 0), min(begin + N, s.height)
-        edges.append((tile, slice(low - begin, high - begin), slice(low - rows.start, high - rows.start)))
+        edges.append((tile, low - begin, high - begin, low - rows.start))
     offset = top + first * s.tile - rows.start
-    return Work(block, block.n * block.height, rows, slice(first, last), offset, tuple(edges))
+    out_rows = slice(block.rows.start * s.tile, min(block.rows.stop * s.tile, s.out_height))
+    lengths = (block.n, block.height, rows.stop - rows.start, out_rows.stop - out_rows.start)
+    return Work(block.images, rows, out_rows, Form(*lengths, first, stop, offset, tuple(edges)))
 
 
+@lru_cache(maxsize=256)
 def shape_of(g: Geometry) -> Shape:
     height, width = (*g.lengths, 1)[:2]
     out_height, out_width = (*g.out, 1)[:2]
