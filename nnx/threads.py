@@ -168,22 +168,21 @@ _blas_threads: list[int] = []  # what to give back to each library after the las
 
 
 class _Share:
-    """A thread's part in a call of `each`: done by whoever takes it first, unless nothing is left to do by then."""
+    """A thread's part in a call of `each`: done by whoever claims it first, unless nothing is left to do by then."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.error: BaseException | None = None
-        self._work = [work]
+        self._work = work
+        self._claim = threading.Lock()
         self._done = threading.Lock()
         self._done.acquire()
 
     def take(self) -> None:
         """Do it, in a thread of the pool."""
-        try:
-            work = self._work.pop()
-        except IndexError:
+        if not self._claim.acquire(blocking=False):
             return
         try:
-            work()
+            self._work()
         except BaseException as error:
             self.error = error
         finally:
@@ -191,9 +190,7 @@ class _Share:
 
     def finish(self) -> None:
         """Wait for it, or take it back from a thread that has not woken up yet."""
-        try:
-            self._work.pop()
-        except IndexError:
+        if not self._claim.acquire(blocking=False):
             self._done.acquire()
 
 

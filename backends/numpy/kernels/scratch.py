@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from nnx.backend import get_num_threads
@@ -28,22 +27,40 @@ class Scratch(Generic[_T]):
         self._made: list[_T] = []
         self._idle: list[_T] = []
 
-    @contextmanager
-    def one(self) -> Iterator[_T]:
+    def one(self) -> _Loan[_T]:
         """Lend one out within a ``with`` block; it holds what its last user left in it."""
+        return _Loan(self)
+
+    def _take(self) -> _T:
         try:
-            thing = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
             thing = self._make()
             self._made.append(thing)
-        try:
-            yield thing
-        finally:
-            self._idle.append(thing)
+            return thing
+
+    def _take_back(self, thing: _T) -> None:
+        self._idle.append(thing)
 
     @property
     def bytes(self) -> int:
         return self._size * len(self._made)
+
+
+class _Loan(Generic[_T]):
+    """What `contextlib.contextmanager` would make takes longer, while other threads wait for Python."""
+
+    __slots__ = ("_owner", "_thing")
+
+    def __init__(self, owner: Scratch[_T]) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> _T:
+        self._thing = self._owner._take()
+        return self._thing
+
+    def __exit__(self, *_: object) -> None:
+        self._owner._take_back(self._thing)
 
 
 _scratches: OrderedDict[Hashable, Scratch[Any]] = OrderedDict()
