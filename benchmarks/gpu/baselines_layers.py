@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import timing
+from .convolution import PRECISIONS, torch_precision
 from .session import Session
 from .timing import Timer
 
@@ -42,10 +44,10 @@ def run(session: Session) -> None:
                     )
         if mode == "eager":
             for hidden, batch, steps in session.sized(((128, 64, 100), (512, 64, 100), (1024, 64, 100)), ((4, 2, 3),)):
-                for dtype in ("float32", "bfloat16"):
+                for precision in PRECISIONS:
                     session.measure(
-                        f"LSTM 2 x {hidden}, batch {batch}, {steps} steps, {dtype}",
-                        lambda h=hidden, b=batch, s=steps, d=dtype: lstm(gpu, timer, h, b, s, d),
+                        f"LSTM 2 x {hidden}, batch {batch}, {steps} steps, {precision}",
+                        lambda h=hidden, b=batch, s=steps, p=precision: lstm(gpu, timer, h, b, s, p),
                         expected=4,
                     )
 
@@ -54,11 +56,11 @@ def _both(timer: Timer, forward: Callable[[], Any], leaves: tuple, torch: Any) -
     """Time forward without a tape, then backward alone."""
     with torch.no_grad():
         first = timer(forward)
-    out = forward()
+        out = forward()
     grad = torch.randn_like(out) if out.ndim else torch.ones_like(out)
     return {
         "forward": first,
-        "backward": timer(lambda: torch.autograd.grad(out, leaves, grad, retain_graph=True)),
+        "backward": timing.backward(torch, timer, forward, leaves, grad),
         # A compiled forward saves what its backward needs, so the two belong together.
         "forward and backward": timer(lambda: torch.autograd.grad(forward(), leaves, grad)),
     }
@@ -113,11 +115,12 @@ def adamw(gpu: Any, timer: Timer, tensors: int, each: int, kind: str, mode: str)
     return {**found, "gb_per_s": 28.0 * tensors * each / found["median_us"] / 1e3}
 
 
-def lstm(gpu: Any, timer: Timer, hidden: int, batch: int, steps: int, dtype: str) -> dict[str, Any]:
-    """Time two layers of cuDNN's LSTM."""
+def lstm(gpu: Any, timer: Timer, hidden: int, batch: int, steps: int, precision: str) -> dict[str, Any]:
+    """Time two layers of cuDNN's LSTM; its float32 is tf32 unless that is forbidden, so the two are told apart."""
     torch = gpu.torch
-    kind = getattr(torch, dtype)
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     net = torch.nn.LSTM(hidden, hidden, 2).to(gpu.place, kind)
     x = torch.randn(steps, batch, hidden, device=gpu.place).to(kind).requires_grad_()
-    found = _both(timer, lambda: net(x)[0], (x, *net.parameters()), torch)
-    return {**found, "tf32": torch.backends.cudnn.allow_tf32}
+    with torch_precision(gpu, precision):
+        found = _both(timer, lambda: net(x)[0], (x, *net.parameters()), torch)
+        return {**found, "tf32": torch.backends.cudnn.allow_tf32}

@@ -1,11 +1,12 @@
 """Training steps as a user sees them, by the wall clock: PyTorch eager and compiled, as a graph, and nnx.
 
 A step is forward, backward and the optimizer's update, over batches that lie on the device. PyTorch's convolutions may
-use tf32 and its products may not, as it comes; GPT-2 runs in autocast to bfloat16.
+use tf32 and its products may not, as it comes; ResNet-50 and GPT-2 run in autocast to bfloat16.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,14 +20,15 @@ MODES = ("eager", "CUDA graph by hand", "compile reduce-overhead", "compile defa
 
 
 class Work(NamedTuple):
-    """A network, the shape of its input without the batch, and what a step is made of."""
+    """A network, the shape of its input without the batch, what a step is made of, and the precision of products."""
 
     name: str
     build: str
     batch: int
     shape: tuple[int, ...]
     optimizer: str
-    ours: str | None
+    ours: str
+    precision: str = "float32"
 
 
 SMALL = (
@@ -34,13 +36,14 @@ SMALL = (
     Work("LeNet-5", "lenet", 64, (28, 28, 1), "SGD", "LeNet5"),
     Work("ResNet-20", "resnet20", 64, (32, 32, 3), "SGD", "resnet20"),
 )
+RESNET50 = Work("ResNet-50 bfloat16", "resnet50_network", 128, (224, 224, 3), "SGD", "resnet50", "bfloat16")
 GPT2 = {"layers": 12, "width": 768, "heads": 12, "vocabulary": 50304, "length": 1024}
 _TINY_GPT = {"layers": 1, "width": 16, "heads": 2, "vocabulary": 32, "length": 8}
 
 
 def run(session: Session) -> None:
     """Measure eager steps and nnx's first; compilers last, since they may not start at all."""
-    for work in SMALL:
+    for work in (*SMALL, RESNET50):
         for how in ("eager", "CUDA graph"):
             session.measure(f"{work.name}, nnx {how}", lambda w=work, h=how: of_nnx(session, w, h), expected=6)
     if not session.has_torch():
@@ -53,6 +56,8 @@ def run(session: Session) -> None:
                 expected=6 if "compile" not in mode else 40,
                 limit=180,
             )
+        if mode == "eager":
+            session.measure(f"{RESNET50.name}, torch eager", lambda: of_torch(session, RESNET50, "eager"), expected=15)
         if mode != "CUDA graph by hand":
             session.measure(
                 f"GPT-2 124M bfloat16, torch {mode}",
@@ -73,18 +78,26 @@ def batches_of(work: Work, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def of_torch(session: Session, work: Work, mode: str) -> dict[str, Any]:
-    """Time the steps of a small network in PyTorch."""
+    """Time the steps of a network for images in PyTorch."""
     gpu = session.gpu
     torch = gpu.torch
     torch.backends.cudnn.benchmark = True
     batch = session.sized(work.batch, 2)
-    net = getattr(networks, work.build)(torch).to(gpu.place, memory_format=torch.channels_last)
+    sizes = {}
+    if session.rehearse and work is RESNET50:
+        work, sizes = work._replace(shape=(32, 32, 3)), {"width": 8}
+    net = getattr(networks, work.build)(torch, **sizes).to(gpu.place, memory_format=torch.channels_last)
     batches = [
         (torch.from_numpy(x).to(gpu.place).permute(0, 3, 1, 2), torch.from_numpy(y).to(gpu.place))
         for x, y in batches_of(work, batch)
     ]
     optimizer = _optimizer(gpu, work.optimizer, net, capturable=mode == "CUDA graph by hand")
-    step = _step(gpu, lambda x, y: torch.nn.functional.cross_entropy(net(x), y), optimizer, batches, mode)
+
+    def loss_of(x: Any, y: Any) -> Any:
+        with torch.autocast(gpu.place, dtype=torch.bfloat16, enabled=work.precision == "bfloat16"):
+            return torch.nn.functional.cross_entropy(net(x), y)
+
+    step = _step(gpu, loss_of, optimizer, batches, mode)
     found = timing.steps(gpu, step, seconds=_seconds(session), blocks=session.sized(7, 2))
     return {**found, "batch": batch, "samples_per_s": batch / found["median_us"] * 1e6, **_flags(torch)}
 
@@ -168,13 +181,14 @@ def gpt2(session: Session, mode: str) -> dict[str, Any]:
 
 
 def of_nnx(session: Session, work: Work, how: str) -> dict[str, Any]:
-    """Time the steps of a small network in nnx on the device."""
+    """Time the steps of a network for images in nnx on the device."""
     nnx, gpu = ours.nnx(), session.gpu
-    if work.ours is None:
-        raise NotHere(f"nnx has no {work.name}")
+    reduced = work.precision != "float32"
+    if reduced and not hasattr(nnx, "autocast"):
+        raise NotHere(f"nnx has no autocast to {work.precision} yet")
     ours.backend(gpu)
     batch = session.sized(work.batch, 1)
-    if session.rehearse and work.shape == (32, 32, 3):
+    if session.rehearse and work.shape[2] == 3:
         work = work._replace(shape=(8, 8, 3))
     with nnx.use_backend(gpu.backend):
         nnx.seed(0)
@@ -188,7 +202,7 @@ def of_nnx(session: Session, work: Work, how: str) -> dict[str, Any]:
 
         def of(x: Any, y: Any) -> Any:
             optimizer.zero_grad()
-            with nnx.record():
+            with nnx.record(), nnx.autocast(work.precision) if reduced else contextlib.nullcontext():
                 loss = nnx.functional.cross_entropy(net(x), y)
             loss.backward()
             optimizer.step()

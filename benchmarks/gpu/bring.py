@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -21,9 +22,13 @@ import zipfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from . import processes, provenance
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / ".gpu_wheels"
 DATA, SUITE, KERNELS = FOLDER / "data", FOLDER / "array-api-tests", FOLDER / "cache"
+CHECKOUT = FOLDER / "checkout.json"
 LIMIT = 64 << 20
 # Distribution -> the oldest version that serves. Nothing here brings another NumPy, CuPy or PyTorch.
 NEEDED = {
@@ -117,17 +122,37 @@ def mnist(source: Path | None) -> str:
     return f"MNIST: {len(files)} files from {root}"
 
 
-def kernels(architecture: str) -> str:
-    """Compile nnx's kernels ahead of time, into a cache that `first_light` copies to where it can write."""
+def kernels(architecture: str) -> tuple[str, bool]:
+    """Compile nnx's kernels ahead of time, into a cache that `first_light` copies to where it can write.
+
+    Returns what was done, and whether another process finds every one of them there.
+    """
     code = (
         "import nnx, sys; from nnx.backend import load_backend; load_backend('numpy'); "
-        "from nnx.backends.cupy.precompiling import precompile; print(len(precompile([sys.argv[1]])), 'files')"
+        "from nnx.backends.cupy.precompiling import precompile; "
+        f"print({processes.ANSWER!r} + str(len(precompile([sys.argv[1]]))))"
     )
     shutil.rmtree(KERNELS, ignore_errors=True)
-    variables = {**os.environ, "XDG_CACHE_HOME": str(KERNELS), "PYTHONPATH": str(FOLDER.parent)}
-    command = [sys.executable, "-c", code, architecture]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-    return f"kernels for sm_{architecture}: {(done.stdout or done.stderr).strip()[-300:]}"
+    variables = {"XDG_CACHE_HOME": str(KERNELS), "PYTHONPATH": str(provenance.ROOT)}
+    compiled = _answer([sys.executable, "-c", code, architecture], variables)
+    if not isinstance(compiled, int):
+        return f"kernels for sm_{architecture}: {compiled}", False
+    found = _answer([sys.executable, "-m", "benchmarks.gpu.carried", "--architecture", architecture], variables)
+    if not isinstance(found, dict):
+        return f"kernels for sm_{architecture}: {found}", False
+    kept = len(list(KERNELS.rglob("*.cubin")))
+    good = found["misses"] == 0 and found["hits"] == compiled == kept > 0
+    told = f"{compiled} compiled, {kept} kept, {found['hits']} found again, {found['misses']} not"
+    return f"kernels for sm_{architecture}, NVRTC {found['nvrtc']}: {told}" + ("" if good else ": WRONG"), good
+
+
+def _answer(command: Sequence[str], variables: dict[str, str]) -> Any:
+    """Return what a child answers, or the end of what it printed."""
+    done = subprocess.run(
+        command, env={**os.environ, **variables}, cwd=provenance.ROOT, capture_output=True, text=True, check=False
+    )
+    found = processes.answer(done.stdout)
+    return (done.stdout + done.stderr).strip()[-300:] if found is None else found
 
 
 def has_driver() -> bool:
@@ -161,13 +186,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(mnist(options.data))
     if options.suite is not None:
         print(suite(options.suite))
+    CHECKOUT.write_text(json.dumps(provenance.checkout()) + "\n", encoding="utf-8")
+    good = True
     if options.architecture:
-        print(kernels(options.architecture))
+        text, good = kernels(options.architecture)
+        print(text)
     for problem in failed:
         print(f"not brought: {problem}")
     size = size_of(FOLDER)
     print(f"{FOLDER.name}: {size / 1e6:.1f} MB" + (", more than 64 MiB: leave something out" if size > LIMIT else ""))
-    return 1 if failed or size > LIMIT else 0
+    return 1 if failed or not good or size > LIMIT else 0
 
 
 if __name__ == "__main__":

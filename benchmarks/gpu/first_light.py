@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import os
 import shutil
 import signal
@@ -21,17 +22,20 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from . import bring, processes
+from . import bring, processes, provenance
 from .parts import PARTS, Part
 from .record import CRASHED, OUTPUT, Log, attempted, unfinished, write_summary
 from .session import AGAIN, HUNG
-from .tables import short_table
+from .tables import nothing_but_failures, short_table
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _STARTS = 12  # of one part; a device on which nothing works shall not take all the time
 _SHORTEST = 5.0  # seconds that a part is started with
 _GRACE = 30.0  # seconds beyond its time, for the measurement that is under way
+_LOOKING = 60.0  # seconds for looking at the compiled kernels that were carried along
+_TOLD = 2500  # characters of either end of what a process printed
 
 
 class Ended(SystemExit):
@@ -77,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     log = Log(options.out)
-    run = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S") + f"-{os.getpid()}"
+    run = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f") + f"-{os.getpid()}"
     start = time.monotonic()
     log.append(
         event="run",
@@ -85,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         arguments=list(sys.argv[1:] if arguments is None else arguments),
         rehearsal=options.rehearse,
+        **_started(options),
     )
     status = 0
     try:
@@ -107,7 +112,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _told(write_summary(options.out, log))
         entries = log.entries()
         print(short_table(entries, run), flush=True)
-    return status
+    return status or int(nothing_but_failures(entries, run))
+
+
+def _started(options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        return _start(options)
+    except Exception:
+        print(traceback.format_exc(), file=sys.stderr)  # the parts may run all the same
+        return {}
+
+
+def _start(options: argparse.Namespace) -> dict[str, Any]:
+    """Tell what is measured, and what is here for it; return that for the log."""
+    nnx, tools = provenance.checkout(bring.CHECKOUT), provenance.tools()
+    print(provenance.told(nnx), flush=True)
+    print("tools:", ", ".join(f"{name} {path or 'not here'}" for name, path in tools.items()), flush=True)
+    text, kernels = _kernels(options.rehearse, tuple(sorted(environment(options).items())))
+    print(text, flush=True)
+    return {"nnx": nnx, "tools": tools, "kernels": kernels}
+
+
+@functools.cache
+def _kernels(rehearse: bool, variables: tuple[tuple[str, str], ...]) -> tuple[str, Any]:
+    """Look whether compiled kernels are here, and those of this checkout: stale ones cost the time of parts."""
+    command = [sys.executable, "-m", "benchmarks.gpu.carried"]
+    command += ["--architecture", "90a", "--most", "10"] * rehearse
+    ended = processes.run(command, _LOOKING, cwd=ROOT, environment=dict(variables), tail=100_000)
+    found = processes.answer(ended.tail)
+    if found is None:
+        return f"compiled kernels: not known, {ended}: {ended.tail[-300:]}", None
+    every, names = found["hits"] + found["misses"], ", ".join(f"sm_{name}" for name in found["architectures"])
+    text = f"compiled kernels for {names or 'no device'}, NVRTC {found['nvrtc']}: {found['hits']} of {every} are here"
+    if found["misses"]:
+        text += f", {found['misses']} are to be compiled: what was carried along is of other sources or another NVRTC"
+    return text, found
 
 
 def run_part(part: Part, seconds: float, log: Log, run: str, options: argparse.Namespace) -> None:
@@ -124,23 +163,25 @@ def run_part(part: Part, seconds: float, log: Log, run: str, options: argparse.N
             cwd=ROOT,
             environment=environment(options),
             output=options.out / OUTPUT,
+            tail=200_000,  # the stacks of all threads of a process that hung
             live=True,
         )
+        told = end_of(ended.tail)
         if ended.code == 0 and not ended.timed_out:
             state = "done"
             break
-        hung = ended.timed_out or HUNG in ended.tail
+        hung = ended.timed_out or f"\n{HUNG}" in f"\n{ended.tail}"
         reason = "it hung: " if hung else f"the process {ended}: "
         lost = unfinished(log.entries(), run, part.name)
         for name in lost:
             print(f"[{part.name}] {CRASHED:8s} {name}: {reason}", flush=True)
-            entry = {"status": CRASHED, "seconds": ended.seconds, "value": None, "error": reason + ended.tail}
+            entry = {"status": CRASHED, "seconds": ended.seconds, "value": None, "error": reason + told}
             log.append(event="result", run=run, part=part.name, name=name, at=time.time(), **entry, facts={})
         progress = len(attempted(log.entries(), run, part.name)) > before
         if ended.timed_out:
             state = f"stopped: {reason}its time is used up"
         elif not progress:
-            state = f"failed: the process {ended}, and nothing more was measured: {ended.tail[-2500:]}"
+            state = f"failed: the process {ended}, and nothing more was measured: {told}"
         elif starts >= _STARTS:
             state = f"given up after {starts} starts"
         elif end - time.monotonic() < (0 if options.rehearse else _SHORTEST):
@@ -151,6 +192,24 @@ def run_part(part: Part, seconds: float, log: Log, run: str, options: argparse.N
         event="part", run=run, part=part.name, status=state, starts=starts, seconds=seconds - end + time.monotonic()
     )
     print(f"== {part.name}: {state.splitlines()[0] if state != 'done' else state}", flush=True)
+
+
+def end_of(printed: str) -> str:
+    """Return the end of what a process printed: of one that hung from where that is said, since its stacks are long."""
+    _, hung, stacks = f"\n{printed}".rpartition(f"\n{HUNG}")
+    text = (hung + stacks).strip()
+    return text if len(text) <= 2 * _TOLD else f"{text[:_TOLD] if hung else ''}\n...\n{text[-_TOLD:]}"
+
+
+@functools.cache
+def _cache_of_kernels(kept: Path) -> str | None:
+    """Copy the compiled kernels that were carried along to where more can be added; return the folder, or None."""
+    try:
+        shutil.copytree(bring.KERNELS, kept / "cache", dirs_exist_ok=True)
+        return str(kept / "cache")
+    except OSError as error:  # then kernels are compiled where they are needed
+        print(f"the compiled kernels could not be copied: {error}", file=sys.stderr)
+        return None
 
 
 def environment(options: argparse.Namespace) -> dict[str, str]:
@@ -167,11 +226,9 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
         "TRITON_CACHE_DIR": os.environ.get("TRITON_CACHE_DIR", str(kept / "triton")),
     }
     if "XDG_CACHE_HOME" not in os.environ and bring.KERNELS.exists() and not options.rehearse:
-        try:
-            shutil.copytree(bring.KERNELS, kept / "cache", dirs_exist_ok=True)
-            found["XDG_CACHE_HOME"] = str(kept / "cache")
-        except OSError as error:  # then kernels are compiled where they are needed
-            print(f"the compiled kernels could not be copied: {error}", file=sys.stderr)
+        place = _cache_of_kernels(kept)
+        if place is not None:
+            found["XDG_CACHE_HOME"] = place
     if options.data is not None:
         found["NNX_DATA"] = str(options.data.resolve())
     elif "NNX_DATA" not in os.environ and bring.DATA.exists():

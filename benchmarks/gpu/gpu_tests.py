@@ -25,12 +25,5 @@ def run(session: Session) -> None:
         if session.rehearse:
             # Without a GPU all are skipped: that they are collected is what can be seen.
             tests, options = ("tests/cuda/test_gpu.py",), ["-m", "gpu", "-k", "48"]
-        limit = max(5.0, min(seconds, session.left() - 5))
-        session.measure(
-            name,
-            lambda t=tests, o=options, s=limit, n=shared: suites.run_slice(
-                t, o, s, workers=suites.workers(session.rehearse) if n else 0
-            ),
-            expected=20,
-            limit=limit + 40,
-        )
+        workers = suites.workers(session.rehearse) if shared else 0
+        suites.measure(session, name, tests, options, seconds, workers=workers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import ceilings, ours, roofline
+from . import ceilings, ours, roofline, timing
 from .convolution import Wanted, our_precision, torch_precision
 from .session import NotHere, Session
 from .timing import Timer
@@ -83,9 +83,8 @@ def of_torch(session: Session, timer: Timer, limits: dict[str, float], case: Cas
                 return _finished({"forward": timer(case.torch)}, case, limits)
         with torch.no_grad():
             found = {"forward": timer(case.torch)}
-        out = case.torch()
-        grad = case.grad if case.grad is not None else torch.randn_like(out)
-        found["backward"] = timer(lambda: torch.autograd.grad(out, case.leaves, grad, retain_graph=True))
+        grad = case.grad if case.grad is not None else torch.randn_like(case.torch())
+        found["backward"] = timing.backward(torch, timer, case.torch, case.leaves, grad)
         return _finished(found, case, limits)
 
 

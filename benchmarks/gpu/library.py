@@ -8,8 +8,9 @@ from __future__ import annotations
 from . import suites
 from .session import Session
 
-# The compiler, the simulator and texts know no device. Guests and made-up libraries need none.
+# The compiler, the simulator, rehearsals and texts know no device. Guests and made-up libraries need none.
 IGNORED = (
+    "tests/benchmarks",
     "tests/cuda",
     "tests/test_house.py",
     "tests/test_examples.py",
@@ -32,14 +33,7 @@ def run(session: Session) -> None:
         options = [*(f"--ignore={path}" for path in ignored), "-k", "not strict and not readonly"]
         if session.rehearse:
             tests, options = ("tests/test_checks.py",), []
-        limit = max(5.0, min(seconds, session.left() - 5))
         # In a rehearsal there is no CuPy, so the variable names what there is.
         backend = "numpy" if session.rehearse else session.gpu.backend
-        session.measure(
-            name,
-            lambda t=tests, o=options, s=limit, b=backend: suites.run_slice(
-                t, o, s, environment={"NNX_BACKEND": b}, workers=suites.workers(session.rehearse)
-            ),
-            expected=20,
-            limit=limit + 40,
-        )
+        workers = suites.workers(session.rehearse)
+        suites.measure(session, name, tests, options, seconds, environment={"NNX_BACKEND": backend}, workers=workers)

@@ -98,6 +98,33 @@ def resnet20(torch: Any) -> Any:
     return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), *blocks, *head)
 
 
+def resnet50_network(torch: Any, width: int = 64) -> Any:
+    """ResNet-50 as torchvision's, with the stride in the 3 x 3 convolution."""
+    nn = torch.nn
+
+    def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[Any]:
+        return [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)]
+
+    class Block(nn.Module):
+        def __init__(self, inputs: int, inner: int, stride: int) -> None:
+            super().__init__()
+            first, second = [*conv(inputs, inner, 1), nn.ReLU()], [*conv(inner, inner, 3, stride), nn.ReLU()]
+            self.main = nn.Sequential(*first, *second, *conv(inner, 4 * inner, 1))
+            plain = stride == 1 and inputs == 4 * inner
+            self.shortcut = nn.Identity() if plain else nn.Sequential(*conv(inputs, 4 * inner, 1, stride))
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.main(x) + self.shortcut(x))
+
+    layers = [*conv(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inputs = width
+    for stage, (_, blocks, first_stride) in enumerate(_STAGES):
+        for block in range(blocks):
+            layers.append(Block(inputs, width << stage, 1 if block else first_stride))
+            inputs = 4 * width << stage
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 1000))
+
+
 def gpt(torch: Any, *, layers: int, width: int, heads: int, vocabulary: int, length: int) -> Any:
     """A GPT-2: pre-norm blocks, GELU (tanh), learned positions, tied embedding; 124 M numbers at 12 x 768 x 12."""
     nn, functional = torch.nn, torch.nn.functional

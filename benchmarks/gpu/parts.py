@@ -20,7 +20,7 @@ _EVERY = (
     Part("gpu_tests", "benchmarks.gpu.gpu_tests", 420, "pytest -m gpu: every kernel against its reference"),
     Part("convolution", "benchmarks.gpu.convolution", 420, "every layer of ResNet-50, depthwise: cuDNN, nnx"),
     Part("kernels", "benchmarks.gpu.kernels", 180, "nnx's other kernels against their roofline and PyTorch"),
-    Part("attention", "benchmarks.gpu.baselines_attention", 240, "PyTorch's attention, three backends"),
+    Part("attention", "benchmarks.gpu.baselines_attention", 240, "attention: PyTorch's three backends, nnx"),
     Part("layers", "benchmarks.gpu.baselines_layers", 150, "cuDNN's LSTM, layer_norm, cross_entropy, fused AdamW"),
     Part("curves", "benchmarks.gpu.curves", 150, "MNIST on the card and on the CPU: losses step by step"),
     Part("steps", "benchmarks.gpu.baselines_steps", 420, "training steps: PyTorch eager and compiled, nnx"),

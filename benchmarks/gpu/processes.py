@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+ANSWER = "ANSWER "  # how the line of a child begins that holds what was asked for
 _PATIENCE = 10.0  # seconds for a process that was killed to be gone; one that the driver holds may never be
 # The child asks the kernel to end it with its parent (PR_SET_PDEATHSIG), in whatever way that ends; then it becomes the
 # command. Linux alone has this.
@@ -77,6 +79,12 @@ def run(
         took = time.monotonic() - start
         code = child.returncode if child.returncode is not None else -signal.SIGKILL
         return Ended(code, took, timed_out, _kept(printed, command, output, tail))
+
+
+def answer(printed: str) -> Any:
+    """Return what a child has answered in the last such line of its output, or None."""
+    lines = [line for line in printed.splitlines() if line.startswith(ANSWER)]
+    return json.loads(lines[-1].removeprefix(ANSWER)) if lines else None
 
 
 def _room() -> IO[bytes]:

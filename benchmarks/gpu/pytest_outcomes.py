@@ -1,4 +1,4 @@
-"""A plug-in of pytest that writes every outcome down as it comes, and passes over tests that were tried before.
+"""A plug-in of pytest that writes down what is collected and every outcome as it comes, and passes over tests tried.
 
 ``-p benchmarks.gpu.pytest_outcomes`` with ``NNX_OUTCOMES`` (the file to append to) and ``NNX_TRIED`` (a file of test
 ids, one a line). A process whose CUDA context is broken ends: all its later tests would fail for that reason.
@@ -40,6 +40,12 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item.nodeid not in tried]
+
+
+def pytest_collection_finish(session: Any) -> None:
+    # Of several processes each collects all of it, and the one that hands out the tests nothing.
+    if not _controls_workers() and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        write(collected=[item.nodeid for item in session.items])
 
 
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:

@@ -18,8 +18,9 @@ from typing import Any
 
 LOG, SUMMARY, OUTPUT = "first_light.jsonl", "first_light.json", "first_light.log"
 OK, FAILED, NOT_HERE, CRASHED, LEFT_OUT = "ok", "failed", "not here", "crashed", "left out"
+CUT_OFF = "cut off"  # a part of it is measured, its time did not reach the rest
 # A better outcome is not replaced by a worse one of a later run.
-_WORTH = {OK: 4, NOT_HERE: 3, FAILED: 2, CRASHED: 1, LEFT_OUT: 0}
+_WORTH = {OK: 5, CUT_OFF: 4, NOT_HERE: 3, FAILED: 2, CRASHED: 1, LEFT_OUT: 0}
 
 
 class Log:
@@ -86,6 +87,33 @@ def results(entries: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str
         if slot not in found or _WORTH.get(entry["status"], 0) >= _WORTH.get(found[slot]["status"], 0):
             found[slot] = entry
     return found
+
+
+def name_of(machine: Any) -> str | None:
+    """Return the name of the device in the facts of a machine, as CuPy tells it or the driver's own tool, or None."""
+    found = machine if isinstance(machine, dict) else {}
+    if isinstance(found.get("cupy"), dict):
+        return found["cupy"].get("name")
+    # Two lines of CSV: what is asked, of which the name is the first, and the answers.
+    lines = str(found.get("smi", "")).splitlines()
+    return lines[1].partition(",")[0].strip() or None if len(lines) > 1 and lines[0].startswith("name") else None
+
+
+def devices(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return the name of the device of each run that has told it."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry.get("event") == "machine":
+            name = name_of(entry["machine"])
+            if name:
+                found[entry["run"]] = name
+    return found
+
+
+def of_same_device(entries: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
+    """Return what was written on the device of a run: a folder may hold the results of several."""
+    known = devices(entries)
+    return [entry for entry in entries if known.get(entry.get("run", "")) == known.get(run)]
 
 
 def unfinished(entries: Iterable[dict[str, Any]], run: str, part: str) -> list[str]:

@@ -1,94 +1,29 @@
 """Take over the results of a GPU and write them into both READMEs, between markers of their own.
 
-``python -m benchmarks.gpu.report --take DIR`` keeps the summary in ``benchmarks/results`` under the name of the device;
-``python -m benchmarks.gpu.report`` writes the page, and a test compares. What no file holds is 'not yet measured'.
+``python -m benchmarks.gpu.report --take DIR [DIR ...]`` joins the runs of some folders in ``benchmarks/results``, in a
+file for each device; ``python -m benchmarks.gpu.report`` writes the pages, and a test compares. What no file holds is
+'not yet measured'.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import tables
-from .record import OK, SUMMARY, results
+from . import provenance, tables
+from .goals import ROWS, Found
+from .record import OK, results
+from .taking import take
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE, FRONT = "benchmarks/README.md", "README.md"
 BEGIN, END = "<!-- gpu results: begin -->", "<!-- gpu results: end -->"
 NOT_YET = "not yet measured"
-Found = Mapping[tuple[str, str], Mapping[str, Any]]
-
-
-def _convolution(direction: str) -> Any:
-    def ratio(found: Found) -> float | None:
-        chosen = [
-            pair
-            for pair in tables.pairs(found, "convolution")
-            if pair.facts["precision"] == "bfloat16" and pair.direction == direction and "3×3" in pair.work
-            and pair.facts["kind"] != "depthwise"
-        ]  # fmt: skip
-        return tables.mean_ratio(chosen)
-
-    return ratio
-
-
-def _kernel(*works: str) -> Any:
-    def ratio(found: Found) -> float | None:
-        chosen = [pair for pair in tables.pairs(found, "kernels") if pair.work.startswith(works)]
-        return tables.mean_ratio(chosen)
-
-    return ratio
-
-
-def _steps(against: str) -> Any:
-    def ratio(found: Found) -> float | None:
-        ratios = []
-        for name in ("MNIST MLP 784-128-10", "LeNet-5", "ResNet-20"):
-            ours, theirs = (_median(found, "steps", f"{name}, {who}") for who in ("nnx CUDA graph", against))
-            if ours is None or theirs is None:
-                return None
-            ratios.append(theirs / ours)
-        return min(ratios)
-
-    return ratio
-
-
-def _none(found: Found) -> None:
-    return None
-
-
-# The work of DESIGN, section 5, that a GPU has to show: PyTorch's time over nnx's.
-ROWS = (
-    (
-        "attention, bfloat16, forward: D 64, T up to 1k / D 128, T from 4k",
-        "best backend of torch SDPA",
-        "0.8 / 0.55",
-        "1",
-        _none,
-    ),
-    ("attention, bfloat16, backward", "best backend of torch SDPA", "0.65", "1", _none),
-    ("convolution, bfloat16, ResNet-50 3×3, forward", "cuDNN", "0.65", "1", _convolution("forward")),
-    ("convolution, bfloat16, ResNet-50 3×3, input gradient", "cuDNN", "0.65", "1", _convolution("input gradient")),
-    ("convolution, bfloat16, ResNet-50 3×3, weight gradient", "cuDNN", "0.65", "1", _convolution("weight gradient")),
-    ("layer normalisation", "torch eager", "1", "1.3", _kernel("layer_norm")),
-    ("softmax and cross entropy", "torch eager", "1", "1.3", _kernel("cross_entropy")),
-    ("AdamW", "torch fused", "1", "1.3", _kernel("AdamW")),
-    ("training steps of small networks, the slowest ratio", "torch eager", "3", "5", _steps("torch eager")),
-    ("the same", "compile reduce-overhead", "0.9", "1", _steps("torch compile reduce-overhead")),
-    ("training of GPT-2 124M, bfloat16", "torch.compile", "0.9", "1.1", _none),
-    ("training of ResNet-50, bfloat16", "torch eager, channels_last", "0.9", "1.1", _none),
-)
-
-
-def _median(found: Found, part: str, name: str) -> float | None:
-    entry = found.get((part, name))
-    return entry["value"]["median_us"] if entry and entry["status"] == OK else None
 
 
 def load(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
@@ -99,15 +34,17 @@ def load(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
 def goals(found: Found, only: str = "") -> list[str]:
     """Return the table of gates and goals, of work that begins with `only`."""
     rows = [["work, on a GPU", "yardstick", "yardstick's time / nnx's", "gate", "goal"], ["---"] * 5]
-    for work, yardstick, gate, goal, ratio in [row for row in ROWS if row[0].startswith(only)]:
-        value = ratio(found)
-        told = [f"≥ {limit}" + ("" if value is None else _verdict(value, limit)) for limit in (gate, goal)]
-        rows.append([work, yardstick, NOT_YET if value is None else f"{value:.2f}", *told])
+    for row in [row for row in ROWS if row.work.startswith(only)]:
+        value = row.ratio(found)
+        alone = row.baseline(found) if value is None else None
+        yardstick = row.yardstick if alone is None else f"{row.yardstick}: {alone}"
+        told = [_verdict(value, limit) for limit in (row.gate, row.goal)]
+        rows.append([row.work, yardstick, NOT_YET if value is None else f"{value:.2f}", *told])
     return _table(rows)
 
 
-def _verdict(value: float, limit: str) -> str:
-    return f": {'met' if value >= float(limit) else 'not met'}"
+def _verdict(value: float | None, limit: float) -> str:
+    return f"≥ {limit:g}" + ("" if value is None else f": {'met' if value >= limit else 'not met'}")
 
 
 def details(content: Mapping[str, Any]) -> list[str]:
@@ -132,12 +69,19 @@ def details(content: Mapping[str, Any]) -> list[str]:
 
 
 def _where(content: Mapping[str, Any]) -> str:
-    run = content["runs"][-1]
-    machine = run.get("machine") or {}
-    device = machine.get("cupy") if isinstance(machine.get("cupy"), dict) else {}
-    versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
-    place = f"{device.get('name', 'a device')}; Python {machine.get('python')}, {versions}"
-    return f"Measured on: {place}; {run['date'][:10]}."
+    told = [f"Python {machine.get('python')}, {_versions(machine)}" for machine in _each(content, "machine")]
+    told += [provenance.told(nnx) for nnx in _each(content, "nnx")]
+    days = sorted({run["date"][:10] for run in content["runs"]})
+    period = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"Measured on: {'; '.join([content['device'], *dict.fromkeys(told), period])}."
+
+
+def _each(content: Mapping[str, Any], key: str) -> list[Any]:
+    return [run[key] for run in content["runs"] if run.get(key)]
+
+
+def _versions(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
 
 
 def _ceilings(found: Found) -> list[str]:
@@ -153,7 +97,7 @@ def _ceilings(found: Found) -> list[str]:
 def _attention(found: Found) -> list[str]:
     rows = [["attention of PyTorch, bfloat16", "forward", "backward"], ["---"] * 3]
     for (part, name), entry in found.items():
-        if part == "attention" and entry["status"] == OK and isinstance(entry["value"], dict):
+        if part == "attention" and entry["status"] == OK and "forward" in entry["value"]:
             rows.append([name, *(f"{entry['value'][d]['tflops']:.0f} TFLOP/s" for d in ("forward", "backward"))])
     return [*_table(rows), ""] if len(rows) > 2 else []
 
@@ -168,7 +112,8 @@ def _timed(found: Found, wanted: str, title: str) -> list[str]:
             rows.append([name, f"{value['median_us']:.1f} µs"])
         else:
             times = [f"{key} {each['median_us']:.1f} µs" for key, each in value.items() if isinstance(each, dict)]
-            rows.append([name, "; ".join(times)])
+            if times:  # else it says which PyTorch there is
+                rows.append([name, "; ".join(times)])
     return [*_table(rows), ""] if len(rows) > 2 else []
 
 
@@ -217,33 +162,16 @@ def stale(root: Path = ROOT, folder: Path = RESULTS) -> dict[str, str]:
     return found
 
 
-def take(source: Path, folder: Path = RESULTS) -> Path:
-    """Copy the summary of a run on a GPU to the results; refuse a rehearsal."""
-    content = json.loads((source / SUMMARY).read_text(encoding="utf-8"))
-    if any(run["rehearsal"] for run in content["runs"]):
-        raise ValueError(f"{source}: expected results of a GPU, got those of a rehearsal.")
-    device = next((run["machine"]["cupy"]["name"] for run in content["runs"] if _named(run)), "device")
-    slug = re.sub(r"[^a-z0-9]+", "_", device.lower()).strip("_")
-    path = folder / f"first_light_{slug}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return path
-
-
-def _named(run: Mapping[str, Any]) -> bool:
-    machine = run.get("machine") or {}
-    return isinstance(machine.get("cupy"), dict) and "name" in machine["cupy"]
-
-
 def _table(rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--take", type=Path, metavar="DIR", help="copy the summary of a run from there first")
+    parser.add_argument("--take", type=Path, nargs="+", metavar="DIR", help="join the runs in there first")
     options = parser.parse_args()
-    if options.take is not None:
-        print("written:", take(options.take).relative_to(ROOT))
+    for path in take(options.take, RESULTS) if options.take else []:
+        print("written:", path.relative_to(ROOT))
     for name, page in stale().items():
         (ROOT / name).write_text(page, encoding="utf-8")
         print("written:", name)

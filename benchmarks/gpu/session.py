@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import processes
-from .record import FAILED, LEFT_OUT, NOT_HERE, OK, Log, results
+from .record import CUT_OFF, FAILED, LEFT_OUT, NOT_HERE, OK, Log, of_same_device, results
 
 AGAIN = 75  # exit status: start me again, without what has been tried
 HUNG = "Timeout ("  # how faulthandler begins
@@ -26,6 +26,14 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 class NotHere(Exception):
     """Something that a measurement needs is not on this machine, or not in nnx yet; the text says what."""
+
+
+class CutOff(Exception):
+    """The time was over before all was done; `value` is what was, the text says what was not."""
+
+    def __init__(self, text: str, value: Any) -> None:
+        super().__init__(text)
+        self.value = value
 
 
 class Session:
@@ -37,6 +45,8 @@ class Session:
         The device, or its stand-in in a rehearsal, see `benchmarks.gpu.device`.
     rehearse
         Whether sizes shall be tiny.
+    resume
+        Whether what an earlier run has measured on this device counts.
     """
 
     def __init__(
@@ -49,9 +59,11 @@ class Session:
         seconds: float,
         skip: frozenset[str] = frozenset(),
         rehearse: bool = False,
+        resume: bool = False,
         limit: float = 60.0,
     ) -> None:
         self.part, self.log, self.gpu, self.run, self.rehearse = part, log, gpu, run, rehearse
+        self.resume = resume
         self.options: dict[str, str] = {}
         self._end = time.monotonic() + seconds
         self._skip, self._limit = skip, limit
@@ -101,13 +113,15 @@ class Session:
             value = function()
         except NotHere as reason:
             status, error = NOT_HERE, str(reason)
+        except CutOff as reason:
+            value, status, error = reason.value, CUT_OFF, str(reason)
         except Exception:
             status, error = FAILED, traceback.format_exc()[-6000:]
         finally:
             faulthandler.cancel_dump_traceback_later()
         seconds = time.perf_counter() - start
         self._keep(name, status, seconds, value, error, {**facts, "clocks": [before, self._clocks()]})
-        if status != OK:
+        if status not in (OK, CUT_OFF):
             self._recover()
         return value
 
@@ -127,20 +141,17 @@ class Session:
         return self.measure(name, lambda: self._in_child(target, seconds), expected=8.0, limit=seconds + 30, **facts)
 
     def known(self, part: str, name: str) -> Any:
-        """Return what was measured in a part, in this run or an earlier one into the same folder, or None."""
-        found = results(self.log.entries()).get((part, name))
+        """Return what was measured on this device in a part, by this run or an earlier one in the folder, or None."""
+        found = results(of_same_device(self.log.entries(), self.run)).get((part, name))
         return found["value"] if found is not None and found["status"] == OK else None
 
     def _in_child(self, target: str, seconds: float) -> Any:
-        import json
-
-        marker = "ANSWER "
         command = [sys.executable, "-m", "benchmarks.gpu.worker", "--probe", target]
         command += ["--rehearse"] * self.rehearse
         ended = processes.run(command, seconds, cwd=_ROOT, tail=20_000)
-        lines = [line for line in ended.tail.splitlines() if line.startswith(marker)]
-        if lines:
-            return {"answer": json.loads(lines[-1].removeprefix(marker)), "ended": str(ended)}
+        answer = processes.answer(ended.tail)
+        if answer is not None:
+            return {"answer": answer, "ended": str(ended)}
         return {"answer": None, "ended": str(ended), "tail": ended.tail[-1500:]}
 
     def _keep(self, name: str, status: str, seconds: float, value: Any, error: str | None, facts: Any) -> None:

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .record import OK, results
+from .record import CRASHED, CUT_OFF, FAILED, LEFT_OUT, NOT_HERE, OK, attempted, of_same_device, results
 
 _LONGEST = 11_000  # characters of the short table
+_MOST = 25  # failures of a kind that it tells
+_COLUMNS = ((OK, "ok"), (FAILED, "fail"), (CRASHED, "crash"), (CUT_OFF, "cut"), (NOT_HERE, "none"), (LEFT_OUT, "left"))
 
 
 class Pair(NamedTuple):
@@ -61,20 +63,38 @@ def mean_ratio(listed: Iterable[Pair]) -> float | None:
 
 
 def short_table(entries: list[dict[str, Any]], run: str) -> str:
-    """Return a summary in text of one run: parts, ceilings, ratios, answers, failures."""
-    found = {slot: e for slot, e in results(entries).items() if e["run"] == run}
-    lines = [f"{'part':12s} {'ok':>4s} {'fail':>4s} {'crash':>5s} {'none':>4s} {'left':>4s} {'time':>6s}  outcome"]
-    for entry in entries:
-        if entry.get("event") != "part" or entry["run"] != run:
-            continue
+    """Return a summary in text of the parts of a run: outcomes, failures, ceilings, ratios, answers.
+
+    It tells all that is known of these parts on this device, also from the earlier runs that ``--resume`` goes on with;
+    the column `new` tells how many measurements are of this run.
+    """
+    chosen = [entry for entry in entries if entry.get("event") == "part" and entry["run"] == run]
+    names = {entry["part"] for entry in chosen}
+    found = {slot: e for slot, e in results(of_same_device(entries, run)).items() if slot[0] in names}
+    heads = ("new", *(short for _, short in _COLUMNS))
+    lines = [f"{'part':12s} {' '.join(f'{head:>5s}' for head in heads)} {'time':>6s}  outcome"]
+    for entry in chosen:
         counts = Counter(e["status"] for (part, _), e in found.items() if part == entry["part"])
-        numbers = [counts[status] for status in (OK, "failed", "crashed", "not here", "left out")]
-        columns = " ".join(f"{n:{w}d}" for n, w in zip(numbers, (4, 4, 5, 4, 4), strict=True))
+        new = len(attempted(entries, run, entry["part"]))
+        numbers = " ".join(f"{number:5d}" for number in (new, *(counts[status] for status, _ in _COLUMNS)))
         status = entry["status"].splitlines()[0][:60] if entry["status"] else ""
-        lines.append(f"{entry['part']:12s} {columns} {entry['seconds']:5.0f}s  {status}")
-    lines += ["", *_ceilings(found), *_ratios(found), *_answers(found), *_failures(found)]
+        lines.append(f"{entry['part']:12s} {numbers} {entry['seconds']:5.0f}s  {status}")
+    lines += ["", *_failures(found), *_ceilings(found), *_ratios(found), *_answers(found)]
     text = "\n".join(lines)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "\n... (more in the files)"
+
+
+def nothing_but_failures(entries: list[dict[str, Any]], run: str) -> bool:
+    """Return whether every part of a run that tried something has failed; one that only lacks something has not."""
+    failed = []
+    for entry in [entry for entry in entries if entry.get("event") == "part" and entry["run"] == run]:
+        own = [e for e in entries if e.get("event") == "result" and (e["run"], e["part"]) == (run, entry["part"])]
+        statuses = {e["status"] for e in own}
+        if statuses & {OK, CUT_OFF}:
+            failed.append(False)
+        elif statuses & {FAILED, CRASHED} or (not own and not entry["status"].startswith(("done", "left out"))):
+            failed.append(True)
+    return bool(failed) and all(failed)
 
 
 def _ceilings(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
@@ -112,14 +132,17 @@ def _answers(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
     lines = []
     refused = []
     for (part, name), entry in found.items():
-        if entry["status"] != OK:
+        if entry["status"] not in (OK, CUT_OFF):
             continue
         value = entry["value"]
         if part == "assumptions" and name.startswith("capture: "):
             if not value["taken"]:
                 refused.append(name.removeprefix("capture: "))
-        elif part in ("gpu_tests", "library"):
-            lines.append(f"{name}: {value['counts']} {value['ended']}")
+        elif part in ("gpu_tests", "library", "conformance") and "counts" in value:
+            left = {0: "", None: ", not all were run"}.get(value["not run"], f", {value['not run']} were not run")
+            lines.append(f"{name}: {value['counts']} {value['ended']}{left}")
+        elif part == "conformance":
+            lines.append(f"{name}: {value['compared']} tests, {len(value['of nnx alone'])} fail for nnx alone")
         elif part == "curves" and " against " in name:
             lines.append(f"{name}: apart by {value['largest relative difference']:.1e}, {value['test accuracy']}")
         elif part == "assumptions" and "cost" not in name and "graph" not in name:
@@ -152,9 +175,12 @@ def _compared(value: Any) -> Iterator[Mapping[str, Any]]:
 
 def _failures(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
     lines = []
-    for (part, name), entry in found.items():
-        if entry["status"] in ("failed", "crashed"):
-            text = (entry["error"] or "").strip().splitlines() or [""]
-            told = text[-1] if entry["status"] == "failed" else text[0]
-            lines.append(f"{entry['status'].upper()} {part}: {name}: {told[:140]}")
-    return lines
+    for status in (CRASHED, FAILED, CUT_OFF):
+        chosen = [(part, name, e["error"] or "") for (part, name), e in found.items() if e["status"] == status]
+        for part, name, error in chosen[:_MOST]:
+            text = error.strip().splitlines() or [""]
+            told = text[0] if status == CRASHED else text[-1]
+            lines.append(f"{status.upper()} {part}: {name}: {told[:140]}")
+        if len(chosen) > _MOST:
+            lines.append(f"{status.upper()}: {len(chosen) - _MOST} more, in the files")
+    return [*lines, ""] if lines else []

@@ -39,27 +39,38 @@ class Timer:
         return max(self._gpu.seconds(start, end) / 10, 1e-6)
 
     def __call__(
-        self, functions: Callable[[], Any] | Sequence[Callable[[], Any]], *, warm_up: int = 3, cold: bool = True
+        self,
+        functions: Callable[[], Any] | Sequence[Callable[[], Any]],
+        *,
+        warm_up: int = 3,
+        cold: bool = True,
+        before: Callable[[], Any] = lambda: None,
     ) -> dict[str, Any]:
         """Return samples, median and quartiles in microseconds of a call.
 
-        Several functions are taken in turn: the same work on other buffers.
+        Several functions are taken in turn: the same work on other buffers. What each call needs anew, `before` makes,
+        whose time does not count.
         """
         turns = itertools.cycle([functions] if callable(functions) else functions)
         for _ in range(warm_up):
+            before()
             next(turns)()
+        self._gpu.synchronize()
+        started = time.perf_counter()
+        before()
         self._gpu.synchronize()
         start = time.perf_counter()
         next(turns)()
         host = time.perf_counter() - start
         self._gpu.synchronize()
-        whole = max(time.perf_counter() - start, 1e-6)
+        whole = max(time.perf_counter() - started, 1e-6)
         fills = min(_MOST_FILLS, 1 + int(1.5 * host / self._fill_seconds)) if cold else 0
         each = whole + fills * self._fill_seconds
         count = max(3, min(self._samples, int(self._seconds / each))) if self._samples > 2 else self._samples
         marks = []
         hosts = []
         for _ in range(count):
+            before()
             for _ in range(fills):
                 self._fill()
             begin = self._gpu.event()
@@ -70,6 +81,16 @@ class Timer:
         self._gpu.synchronize()
         samples = [self._gpu.seconds(begin, end) * 1e6 for begin, end in marks]
         return {**figures(samples), "host_us": statistics.median(hosts), "fills": fills}
+
+
+def backward(torch: Any, timer: Timer, forward: Callable[[], Any], leaves: Sequence[Any], grad: Any) -> dict[str, Any]:
+    """Time the backward pass of PyTorch alone, each after a forward pass of its own.
+
+    A graph that is kept for more than one of them costs: its memory is not used again on the way, and cuDNN's LSTM
+    copies what it saved.
+    """
+    made: list[Any] = []
+    return timer(lambda: torch.autograd.grad(made.pop(), leaves, grad), before=lambda: made.append(forward()))
 
 
 def figures(samples: Sequence[float]) -> dict[str, Any]:

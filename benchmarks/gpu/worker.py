@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import processes
 from .device import open_device
-from .record import Log, attempted, results, text_of
+from .record import OK, Log, attempted, of_same_device, results, text_of
 from .session import Session
 
 
@@ -19,16 +20,17 @@ def probe(target: str, rehearse: bool) -> int:
     """Run one function in this process and print what it returns."""
     module, _, function = target.partition(":")
     answer = getattr(importlib.import_module(module), function)(open_device(rehearse))
-    print("ANSWER " + json.dumps(json.loads(text_of(answer))), flush=True)
+    print(processes.ANSWER + json.dumps(json.loads(text_of(answer))), flush=True)
     return 0
 
 
 def skipped(log: Log, run: str, part: str, resume: bool) -> frozenset[str]:
-    """What is not to be measured: what this run has tried, and with `resume` what an earlier one has measured."""
+    """What is not to be measured: what this run has tried, and with `resume` what one on this device has measured."""
     entries = log.entries()
     done = attempted(entries, run, part)
     if resume:
-        done |= {name for (of, name), entry in results(entries).items() if of == part and entry["status"] == "ok"}
+        measured = results(of_same_device(entries, run))
+        done |= {name for (of, name), entry in measured.items() if of == part and entry["status"] == OK}
     return frozenset(done)
 
 
@@ -48,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         return probe(options.probe, options.rehearse)
     log = Log(options.out)
     gpu = open_device(options.rehearse)
+    # First, since what is known already depends on the device.
+    log.append(event="machine", run=options.run, machine=_facts(gpu))
     session = Session(
         options.part,
         log,
@@ -56,9 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         seconds=options.seconds,
         skip=skipped(log, options.run, options.part, options.resume),
         rehearse=options.rehearse,
+        resume=options.resume,
     )
     session.options = dict(option.partition("=")[::2] for option in options.option)
-    log.append(event="machine", run=options.run, machine=_facts(gpu))
     importlib.import_module(options.module).run(session)
     return 0
 

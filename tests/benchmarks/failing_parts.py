@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -21,6 +22,19 @@ def raises() -> None:
 
 
 def hangs() -> None:
+    time.sleep(600)
+
+
+def hangs_among_threads() -> None:
+    # So that the stacks of all are long.
+    def deep(left: int) -> None:
+        if left:
+            deep(left - 1)
+        else:
+            time.sleep(600)
+
+    for _ in range(30):
+        threading.Thread(target=deep, args=(50,), daemon=True).start()
     time.sleep(600)
 
 
@@ -55,6 +69,7 @@ def leaves_a_child() -> None:
 TROUBLES = {
     "raises": raises,
     "hangs": hangs,
+    "hangs_among_threads": hangs_among_threads,
     "hangs_in_c": hangs_in_c,
     "dies": dies,
     "crashes": crashes,

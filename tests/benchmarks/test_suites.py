@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import suites
+import pytest
+
+from benchmarks.gpu import record, suites
+from benchmarks.gpu.session import Session
+from benchmarks.gpu.standin import Rehearsal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = """
@@ -38,7 +42,7 @@ def run(folder: Path, text: str, seconds: float = 60, **options: Any) -> dict[st
 def test_every_test_has_an_outcome(tmp_path):
     found = run(tmp_path, TESTS)
     assert found["counts"] == {"passed": 3, "failed": 2, "skipped": 1, "xfailed": 1, "crashed": 1, "error": 1}
-    assert found["starts"] == 3
+    assert (found["starts"], found["not run"]) == (3, 0)
     names = {name.rpartition("::")[2]: reason for name, reason in found["failures"].items()}
     assert set(names) == {"test_fails", "test_dies", "test_breaks", "test_leaves_a_mess"}
     assert names["test_dies"] == "no outcome"
@@ -46,13 +50,45 @@ def test_every_test_has_an_outcome(tmp_path):
     assert found["skipped because"] == {"Skipped: no pears here": 1}
 
 
-def test_what_takes_too_long_is_stopped_and_the_rest_told(tmp_path):
-    found = run(tmp_path, "import time\ndef test_a(): pass\ndef test_b(): time.sleep(100)\ndef test_c(): pass\n", 6)
-    assert found["counts"] == {"passed": 1}
-    assert [test.rpartition("::")[2] for test in found["cut off at"]] == [
-        "test_b"
-    ]  # the time was over: it did not crash
-    assert found["ended"].startswith("stopped after")
+SLOW = """
+import os, time
+def test_a(): open(os.environ["NNX_TEST_MARKER"], "a").write("a")
+def test_b(): time.sleep(float(os.environ["NNX_TEST_SECONDS"]))
+def test_c(): open(os.environ["NNX_TEST_MARKER"], "a").write("c")
+"""
+
+
+def in_session(folder: Path, run: str, seconds: float, sleep: float, resume: bool) -> dict[str, Any]:
+    """Run SLOW as a measurement of a run; return what is then known of it."""
+    log = record.Log(folder)
+    log.append(event="run", run=run)
+    log.append(event="machine", run=run, machine={"cupy": {"name": "X1"}})
+    session = Session("library", log, Rehearsal(), run=run, seconds=60, rehearse=True, resume=resume)
+    (folder / "test_some.py").write_text(SLOW)
+    variables = {"NNX_TEST_MARKER": str(folder / "marker"), "NNX_TEST_SECONDS": str(sleep), "PYTHONPATH": str(ROOT)}
+    suites.measure(session, "slow", [str(folder / "test_some.py")], [], seconds, environment=variables)
+    return record.results(log.entries())["library", "slow"]
+
+
+def test_what_the_time_did_not_reach_is_told_and_run_later(tmp_path):
+    found = in_session(tmp_path, "1", 5, sleep=100, resume=False)
+    assert (found["status"], found["error"]) == ("cut off", "2 tests were not run, which --resume does")
+    assert found["value"]["counts"] == {"passed": 1}
+    assert found["value"]["not run"] == 2
+    # The time was over: it did not crash.
+    assert [test.rpartition("::")[2] for test in found["value"]["cut off at"]] == ["test_b"]
+    assert found["value"]["ended"].startswith("stopped after")
+    found = in_session(tmp_path, "2", 30, sleep=0, resume=True)
+    assert (found["status"], found["value"]["counts"], found["value"]["not run"]) == ("ok", {"passed": 3}, 0)
+    assert (tmp_path / "marker").read_text() == "ac"
+    found = in_session(tmp_path, "3", 30, sleep=0, resume=False)
+    assert found["value"]["counts"] == {"passed": 3}
+    assert (tmp_path / "marker").read_text() == "acac"
+
+
+def test_a_slice_without_a_test_is_no_success(tmp_path):
+    with pytest.raises(RuntimeError, match="no test was run: exit status 4"):
+        suites.run_slice([str(tmp_path / "pears")], [], 30, environment={"PYTHONPATH": str(ROOT)})
 
 
 def test_a_file_that_does_not_import_is_told(tmp_path):

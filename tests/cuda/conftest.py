@@ -1,10 +1,12 @@
 """The gate for CUDA kernels: what it needs has to be there. Without it the tests fail and say so; they never skip.
 
-The fixture `gpu` is for tests that need a device. ``NNX_GPU_TESTS_ON=simulator`` rehearses them without one.
+The fixture `gpu` is for tests that need a device; their kernels need no g++, which a machine with a GPU may not have.
+``NNX_GPU_TESTS_ON=simulator`` rehearses them without a device.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,10 +18,18 @@ from nnx.backend import load_backend
 from tests.cuda.own_kernels import module, on
 from tests.cuda.rehearsal import rehearsed
 
+# Modules of tests make arrays of the simulator while they are imported. That takes no compiler; running kernels on it
+# does, which the fixture `toolchain` sees to.
+if module("simt.builder").unavailable():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module("simt.builder"), "unavailable", lambda: None)
+        load_backend("simt")
 
-def missing() -> list[str]:
+
+@functools.cache
+def missing(simulator: bool) -> list[str]:
     """What keeps kernels from being compiled for GPUs or built for the CPU, with the commands that repair it."""
-    found = [module("simt.builder").unavailable()]
+    found = [module("simt.builder").unavailable()] if simulator else []
     try:
         module("cupy.nvrtc").load_compiler()
     except RuntimeError as error:
@@ -27,11 +37,18 @@ def missing() -> list[str]:
     return [problem for problem in found if problem]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def toolchain() -> None:
-    problems = missing()
+@pytest.fixture(autouse=True)
+def toolchain(request: pytest.FixtureRequest) -> None:
+    on_device = request.node.get_closest_marker("gpu") and os.environ.get("NNX_GPU_TESTS_ON", "cupy") == "cupy"
+    problems = missing(simulator=not on_device)
     if problems:
         pytest.fail("the gate for CUDA kernels cannot run: " + " ".join(problems), pytrace=False)
+
+
+@functools.cache
+def absent() -> str | None:
+    """Why there is no device, if there is none. It takes a while to look, and there are thousands of tests."""
+    return nnx.available_backends()["cupy"]
 
 
 @pytest.fixture
@@ -44,7 +61,7 @@ def gpu() -> Iterator[Any]:
         with rehearsed() as backend, on("cupy"):
             yield backend
         return
-    reason = nnx.available_backends()["cupy"]
+    reason = absent()
     if reason is not None:
         pytest.skip(reason)
     backend = load_backend("cupy")
