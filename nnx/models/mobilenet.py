@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checks import check_range
 from ..init import kaiming_normal, normal
-from ..layers import AdaptiveAvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, Module, ReLU6, Sequential
+from ..layers import BatchNorm, Conv2d, Dropout, GlobalAvgPool, Linear, Module, ReLU6, Sequential
 
 # expansion, channels, blocks, stride of the first block: table 2 of the paper
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -101,15 +101,14 @@ class MobileNetV2(Module):
                 channels = outputs
         features.append(_conv_norm(channels, last, 1))
         self.features = Sequential(*features)
-        self.avgpool = AdaptiveAvgPool2d(1)
-        self.flatten = Flatten()
+        self.avgpool = GlobalAvgPool()
         linear = Linear(last, num_classes)
         linear.weight = normal(linear.weight.shape, 0.0, 0.01)
         linear.bias = linear.bias * 0.0
         self.classifier = Sequential(Dropout(dropout), linear)
 
     def forward(self, input: Any) -> Any:
-        return self.classifier(self.flatten(self.avgpool(self.features(input))))
+        return self.classifier(self.avgpool(self.features(input)))
 
 
 def _rounded(channels: float) -> int:

@@ -7,10 +7,9 @@ from typing import Any
 
 from ..init import kaiming_normal
 from ..layers import (
-    AdaptiveAvgPool2d,
     BatchNorm,
     Conv2d,
-    Flatten,
+    GlobalAvgPool,
     Identity,
     Linear,
     MaxPool2d,
@@ -167,8 +166,7 @@ class ResNet(Module):
                 channels = outputs
             setattr(self, f"layer{k + 1}", Sequential(*stage))
         self.stages = len(layers)
-        self.avgpool = AdaptiveAvgPool2d(1)
-        self.flatten = Flatten()
+        self.avgpool = GlobalAvgPool()
         self.fc = Linear(channels, num_classes)
 
     def forward(self, input: Any) -> Any:
@@ -178,7 +176,7 @@ class ResNet(Module):
         out = self.maxpool(norm_relu(self.bn1, out) if plain else self.relu(self.bn1(out)))
         for k in range(self.stages):
             out = getattr(self, f"layer{k + 1}")(out)
-        return self.fc(self.flatten(self.avgpool(out)))
+        return self.fc(self.avgpool(out))
 
 
 def resnet18(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
