@@ -12,12 +12,11 @@ import re
 import sys
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
-from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnx.errors import BackendError
 
+from .libraries import candidates
 from .nvrtc import MAJORS
 
 _WHEELS = {13: "nvidia-cublas", 12: "nvidia-cublas-cu12"}
@@ -277,19 +276,8 @@ def _already_loaded(major: int) -> Library | None:
 
 
 def _candidates(major: int) -> Iterator[str]:
-    """Where the library may lie: in NVIDIA's wheel, in a CUDA toolkit, or where the system finds libraries."""
     pattern = re.compile(re.escape(_name(major)) + r"(\.\d+)*")
-    try:
-        files = metadata.files(_WHEELS[major]) or []
-    except metadata.PackageNotFoundError:
-        files = []
-    yield from (str(file.locate()) for file in files if pattern.fullmatch(file.name))
-    for variable in ("CUDA_PATH", "CUDA_HOME"):
-        root = os.environ.get(variable)
-        if root:
-            for folder in ("bin", "lib64", "lib"):
-                yield from (str(p) for p in sorted(Path(root, folder).glob("*cublasLt*")) if pattern.fullmatch(p.name))
-    yield _name(major)
+    return candidates(_WHEELS[major], "cublasLt", pattern, _name(major))
 
 
 def report(newest: int = MAJORS[0]) -> dict[str, Any]:

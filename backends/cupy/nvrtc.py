@@ -12,11 +12,12 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from nnx.errors import BackendError
+
+from .libraries import candidates
 
 MAJORS = (13, 12)
 _WHEELS = {13: "nvidia-cuda-nvrtc", 12: "nvidia-cuda-nvrtc-cu12"}
@@ -149,20 +150,11 @@ def load_compiler(newest: int = MAJORS[0]) -> Compiler:
 
 
 def _candidates(major: int) -> Iterator[str]:
-    """Where the library may lie: in NVIDIA's wheel, in a CUDA toolkit, or where the system finds libraries."""
     windows = sys.platform == "win32"
     pattern = re.compile(rf"nvrtc64_{major}\d_0\.dll" if windows else rf"libnvrtc\.so\.{major}")
-    try:
-        files = metadata.files(_WHEELS[major]) or []
-    except metadata.PackageNotFoundError:
-        files = []
-    yield from (str(file.locate()) for file in files if pattern.fullmatch(file.name))
-    for variable in ("CUDA_PATH", "CUDA_HOME"):
-        root = os.environ.get(variable)
-        if root:
-            for folder in ("bin", "lib64", "lib"):
-                yield from (str(p) for p in sorted(Path(root, folder).glob("*nvrtc*")) if pattern.fullmatch(p.name))
-    yield f"nvrtc64_{major}0_0.dll" if windows else f"libnvrtc.so.{major}"
+    return candidates(
+        _WHEELS[major], "nvrtc", pattern, f"nvrtc64_{major}0_0.dll" if windows else f"libnvrtc.so.{major}"
+    )
 
 
 def _load(path: str) -> Compiler:

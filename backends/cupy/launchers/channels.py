@@ -1,4 +1,4 @@
-"""What the launchers of pooling and upsampling share: dtypes, vectors of channels, sizes that kernels divide by."""
+"""What the launchers of pooling and upsampling share: what they take, vectors of channels, sizes as divisors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import functools
 from typing import Any
 
 from ..launch import Machine, too_large
+from .elements import ELEMENTS
 
-# dtype -> the type of elements in a kernel
-ELEMENTS = {"float32": "float", "float64": "double", "float16": "f16", "bfloat16": "bf16"}
 VECTOR_BYTES = 16
 
 
@@ -39,8 +38,3 @@ def channels_per_thread(machine: Machine, channels: int, *arrays: Any) -> int:
     vector = VECTOR_BYTES // arrays[0].dtype.itemsize
     aligned = all(machine.address(array) % VECTOR_BYTES == 0 for array in arrays)
     return vector if aligned and channels % vector == 0 else 1
-
-
-def contiguous(array: Any) -> Any:
-    """Return an array that lies in memory as its axes say: itself, or a copy, which costs less than the reference."""
-    return array if array.flags.c_contiguous else array.copy()

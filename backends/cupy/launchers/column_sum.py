@@ -6,10 +6,10 @@ from typing import Any
 
 from ..compiler import Kernel
 from ..launch import Machine, launch
+from .elements import FLOAT_SUMS
 
-_TYPES = {"float32": "float", "bfloat16": "bf16", "float16": "f16"}
-PARTS = {dtype: Kernel("column_sum.cu", "sum_parts", (("REAL", name),)) for dtype, name in _TYPES.items()}
-OF_PARTS = {dtype: Kernel("column_sum.cu", "sum_of_parts", (("REAL", name),)) for dtype, name in _TYPES.items()}
+PARTS = {dtype: Kernel("column_sum.cu", "sum_parts", (("REAL", name),)) for dtype, name in FLOAT_SUMS.items()}
+OF_PARTS = {dtype: Kernel("column_sum.cu", "sum_of_parts", (("REAL", name),)) for dtype, name in FLOAT_SUMS.items()}
 KERNELS = (*PARTS.values(), *OF_PARTS.values())
 _BLOCKS = 528  # four for each of 132 multiprocessors
 

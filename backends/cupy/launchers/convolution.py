@@ -11,9 +11,9 @@ from nnx.backend import float32_precision, use_float32_precision
 from ..launch import Machine, too_large
 from . import convolution_depthwise, convolution_gemm, convolution_hopper, convolution_narrow, convolution_pointwise
 from .column_sum import column_sum
+from .elements import FLOAT_SUMS, contiguous
 from .geometry import Geometry, three
 
-_DTYPES = ("float32", "bfloat16", "float16")
 # The first one that fits does it; the last one does all.
 ALGORITHMS: tuple[ModuleType, ...] = (
     convolution_depthwise,
@@ -40,7 +40,7 @@ class _Convolution:
 
     def _refusal(self, input: Any, weight: Any, bias: Any, g: Geometry | None) -> str | None:
         arrays = [input, weight] if bias is None else [input, weight, bias]
-        if str(input.dtype) not in _DTYPES or any(array.dtype != input.dtype for array in arrays):
+        if str(input.dtype) not in FLOAT_SUMS or any(array.dtype != input.dtype for array in arrays):
             return "it takes float32, bfloat16 or float16 arrays of one dtype"
         if g is None:
             return "the shapes do not fit"
@@ -95,13 +95,13 @@ class Convolution(_Convolution):
 
     def forward(self, input: Any, weight: Any, bias: Any, *sizes: Any) -> tuple[Any, tuple]:
         g, out = geometry(input.shape, weight.shape, *sizes)
-        x, weight = _contiguous(input), _contiguous(weight)
-        output = self._forward(x, weight, bias if bias is None else _contiguous(bias), g)
+        x, weight = contiguous(input), contiguous(weight)
+        output = self._forward(x, weight, bias if bias is None else contiguous(bias), g)
         return output.reshape((input.shape[0], *out, g.outputs)), (x, weight, g, float32_precision())
 
     def backward(self, grad: Any, residuals: tuple, needs: tuple) -> tuple:
         x, weight, g, precision = residuals
-        grad = _contiguous(grad)
+        grad = contiguous(grad)
         with use_float32_precision(precision):
             return (
                 None if needs[0] is None else self._input_gradient(grad, weight, None, g).reshape(x.shape),
@@ -122,13 +122,13 @@ class ConvolutionTranspose(_Convolution):
 
     def forward(self, input: Any, weight: Any, bias: Any, *sizes: Any) -> tuple[Any, tuple]:
         g, lengths = transposed_geometry(input.shape, weight.shape, *sizes)
-        x, exchanged = _contiguous(input), _exchanged(weight)
-        output = self._input_gradient(x, exchanged, bias if bias is None else _contiguous(bias), g)
+        x, exchanged = contiguous(input), _exchanged(weight)
+        output = self._input_gradient(x, exchanged, bias if bias is None else contiguous(bias), g)
         return output.reshape((input.shape[0], *lengths, g.channels)), (x, exchanged, g, float32_precision())
 
     def backward(self, grad: Any, residuals: tuple, needs: tuple) -> tuple:
         x, exchanged, g, precision = residuals
-        grad = _contiguous(grad)
+        grad = contiguous(grad)
         with use_float32_precision(precision):
             return (
                 None if needs[0] is None else self._forward(grad, exchanged, None, g).reshape(x.shape),
@@ -172,10 +172,6 @@ def transposed_geometry(
     before = three([p[0] for p in padding], 0)
     sizes = (three(kernel), three(stride), before, three(dilation), groups)
     return Geometry(input[0], three(lengths), weight[0] * groups, three(out), input[-1], *sizes), lengths
-
-
-def _contiguous(array: Any) -> Any:
-    return array if array.flags.c_contiguous else array.copy()
 
 
 def _exchanged(weight: Any) -> Any:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from ..compiler import Kernel
 from ..launch import MAX_PLAIN_SHARED, Machine, launch, too_large
+from .elements import FLOAT_SUMS, ITEMSIZE
 from .geometry import Geometry, three
 
-DTYPES = {"float32": ("float", 4), "bfloat16": ("bf16", 2), "float16": ("f16", 2)}  # the type in the kernels, its bytes
 GATHER, WEIGHT, SUM = (
-    {name: Kernel("convolution_depthwise.cu", kernel, (("REAL", cpp),)) for name, (cpp, _) in DTYPES.items()}
+    {name: Kernel("convolution_depthwise.cu", kernel, (("REAL", cpp),)) for name, cpp in FLOAT_SUMS.items()}
     for kernel in ("depthwise", "depthwise_weight_gradient", "depthwise_weight_sum")
 )
 KERNELS = (*GATHER.values(), *WEIGHT.values(), *SUM.values())
@@ -22,7 +22,7 @@ _ENOUGH_BLOCKS = 1024
 
 def fits(machine: Machine, array: Any, g: Geometry, dtype: str, direction: str) -> bool:
     """Whether these kernels do a convolution in a direction: forward, input_gradient or weight_gradient."""
-    if dtype not in DTYPES or g.empty or not 1 < g.groups == g.channels or g.outputs % g.channels:
+    if dtype not in FLOAT_SUMS or g.empty or not 1 < g.groups == g.channels or g.outputs % g.channels:
         return False
     # The weights of a block's channels lie in shared memory: at least those of one thread have to.
     rows = g.taps * (g.outputs // g.channels) + 1
@@ -148,7 +148,7 @@ def _lanes(channels: int, width: int, most: int, kernel: Kernel) -> int:
 
 
 def _width(dtype: str) -> int:
-    return 16 // DTYPES[dtype][1]
+    return 16 // ITEMSIZE[dtype]
 
 
 def _aligned(machine: Machine, dtype: str, channels: int, *arrays: Any) -> bool:

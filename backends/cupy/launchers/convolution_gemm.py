@@ -17,10 +17,10 @@ from nnx.backend import float32_precision
 from ..compiler import Kernel
 from ..launch import Machine, blocks_for, launch, too_large
 from .column_sum import add_parts
+from .elements import FLOAT_SUMS, ITEMSIZE
 from .geometry import Geometry, Three
 
-_REAL = {"float32": "float", "tf32": "float", "bfloat16": "bf16", "float16": "f16"}
-_ITEMSIZE = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
+_REAL = {**FLOAT_SUMS, "tf32": "float"}
 _STAGES = 3
 _MULTIPROCESSORS = 132
 _WORKSPACE = 2**24  # elements of split sums
@@ -52,11 +52,10 @@ WEIGHT_GRADIENT = {
     for name in TILES
     for tile in WEIGHT_TILES
 }
-_TYPES = {"float32": "float", "bfloat16": "bf16", "float16": "f16"}
-FILL_UP = {dtype: Kernel("convolution_gemm_layout.cu", "fill_up", (("REAL", name),)) for dtype, name in _TYPES.items()}
-EXCHANGE = {
-    dtype: Kernel("convolution_gemm_layout.cu", "exchange", (("REAL", name),)) for dtype, name in _TYPES.items()
-}
+FILL_UP, EXCHANGE = (
+    {dtype: Kernel("convolution_gemm_layout.cu", entry, (("REAL", cpp),)) for dtype, cpp in FLOAT_SUMS.items()}
+    for entry in ("fill_up", "exchange")
+)
 KERNELS = (*GATHER.values(), *WEIGHT_GRADIENT.values(), *FILL_UP.values(), *EXCHANGE.values())
 
 
@@ -75,7 +74,7 @@ def refusal(g: Geometry) -> str | None:
 
 def fits(machine: Machine, array: Any, g: Geometry, dtype: str, direction: str) -> bool:
     """Return whether this module does a convolution: every one that can be counted."""
-    return dtype in _TYPES and refusal(g) is None
+    return dtype in FLOAT_SUMS and refusal(g) is None
 
 
 # ------------------------------------------------------------------ the three directions
@@ -90,7 +89,7 @@ def forward(
     sums of each output and of its square, of the values as they are stored.
     """
     name = _name(x)
-    chunk = 16 // _ITEMSIZE[name]
+    chunk = 16 // ITEMSIZE[name]
     out = machine.empty((g.batch, *g.out, g.outputs), str(x.dtype), x)
     tile = choose_tile(name, g.places, g.outputs // g.groups, g.groups)
     partial = machine.empty((-(-g.places // tile[0]) if statistics else 0, 2, g.outputs), "float32", x)
@@ -104,7 +103,7 @@ def forward(
 def input_gradient(machine: Machine, grad: Any, weight: Any, g: Geometry, bias: Any = None) -> Any:
     """Return the gradient of the input, plus a bias: what a transposed convolution makes of `grad`."""
     name = _name(grad)
-    chunk = 16 // _ITEMSIZE[name]
+    chunk = 16 // ITEMSIZE[name]
     channels = g.channels // g.groups
     out = machine.empty((g.batch, *g.lengths, g.channels), str(grad.dtype), grad)
     partial = machine.empty((0,), "float32", grad)
@@ -119,7 +118,7 @@ def input_gradient(machine: Machine, grad: Any, weight: Any, g: Geometry, bias: 
 def weight_gradient(machine: Machine, x: Any, grad: Any, g: Geometry) -> Any:
     """Return the gradient of the weights."""
     name = _name(x)
-    chunk = 16 // _ITEMSIZE[name]
+    chunk = 16 // ITEMSIZE[name]
     depth = 4 * chunk
     outputs, kept = g.outputs // g.groups, g.channels // g.groups
     channels = _rounded(kept, chunk)

@@ -10,7 +10,8 @@ from nnx.backend import float32_precision
 
 from ..compiler import Kernel
 from ..launch import Machine, launch
-from .convolution_depthwise import DTYPES, cut, index_limit
+from .convolution_depthwise import cut, index_limit
+from .elements import FLOAT_SUMS, ITEMSIZE
 from .geometry import Geometry
 
 _MAX_CHANNELS = 4
@@ -21,10 +22,10 @@ _BLOCKS, _TILES_OF_BLOCK = 512, 8
 
 
 def _kernels(file: str, name: str, dtypes: tuple[str, ...]) -> dict[str, Kernel]:
-    return {dtype: Kernel(f"convolution_{file}.cu", name, (("REAL", DTYPES[dtype][0]),)) for dtype in dtypes}
+    return {dtype: Kernel(f"convolution_{file}.cu", name, (("REAL", FLOAT_SUMS[dtype]),)) for dtype in dtypes}
 
 
-_EACH = tuple(DTYPES)
+_EACH = tuple(FLOAT_SUMS)
 # Plain products are for float32 alone.
 FORWARD = _kernels("narrow", "narrow_forward", ("float32",))
 WEIGHT = _kernels("narrow", "narrow_weight_gradient", ("float32",))
@@ -39,7 +40,7 @@ KERNELS = tuple(itertools.chain.from_iterable(table.values() for table in _TABLE
 
 def fits(machine: Machine, array: Any, g: Geometry, dtype: str, direction: str) -> bool:
     """Whether these kernels do a convolution in a direction: forward, input_gradient or weight_gradient."""
-    if dtype not in DTYPES or g.empty or g.groups != 1 or g.channels > _MAX_CHANNELS or index_limit(g):
+    if dtype not in FLOAT_SUMS or g.empty or g.groups != 1 or g.channels > _MAX_CHANNELS or index_limit(g):
         return False
     if direction == "forward":
         return _forward_plan(g, dtype) is not None
@@ -130,7 +131,7 @@ def _forward_plan(g: Geometry, dtype: str) -> _Plan | None:
                 return _Plan(FORWARD[dtype], *found[:2], outputs, found[2], lanes)
         return None
     pitch = 4 * (-(-g.taps // 4) | 1)
-    pixel = 4 * DTYPES[dtype][1]
+    pixel = 4 * ITEMSIZE[dtype]
     for outputs in (64, 16) if g.outputs > 16 else (16,):
         fixed = outputs * pitch * pixel + (outputs + pitch) * 4
         found = _tile(g, _PLACES, fixed, pixel, 0)
@@ -145,7 +146,7 @@ def _weight_plan(g: Geometry, dtype: str) -> _Plan | None:
         outputs = 32 if dtype == "float32" and wide == 64 else wide
         groups = min(8, -(-g.taps // 8))
         sums = outputs * 128 * 4 if groups <= 4 else 0  # where the sums of several warps are added up
-        found = _tile(g, _PLACES, 0, 4 * DTYPES[dtype][1], 0)
+        found = _tile(g, _PLACES, 0, 4 * ITEMSIZE[dtype], 0)
         return found and _Plan(TENSOR_WEIGHT[wide][dtype], *found[:2], outputs, max(found[2], sums), 0, groups)
     lanes = 8 if g.outputs > 32 else 4 if g.outputs > 16 else 2 if g.outputs > 8 else 1
     threads = WEIGHT[dtype].declaration.threads

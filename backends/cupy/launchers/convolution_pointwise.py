@@ -12,17 +12,17 @@ from ..blaslt import Unsupported
 from ..blaslt_layout import MAX_SIZE
 from ..launch import Machine
 from . import convolution_gemm
+from .elements import FLOAT_SUMS
 from .geometry import Geometry
 
 _ONES = (1, 1, 1)
-_DTYPES = ("float32", "bfloat16", "float16")
 
 
 def fits(machine: Machine, array: Any, g: Geometry, dtype: str, direction: str) -> bool:
     """Whether a convolution is one over the channels alone, and there is cuBLASLt; in every direction alike."""
     same = g.kernel == g.stride == _ONES and not any(g.before) and g.out == g.lengths and g.groups == 1
     short = max(g.places, g.channels, g.outputs) <= MAX_SIZE
-    return same and short and not g.empty and dtype in _DTYPES and machine.blas is not None
+    return same and short and not g.empty and dtype in FLOAT_SUMS and machine.blas is not None
 
 
 def forward(machine: Machine, x: Any, weight: Any, bias: Any, g: Geometry, relu: bool = False) -> Any:

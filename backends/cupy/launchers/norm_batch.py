@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from ..compiler import Kernel
 from ..launch import Machine, blocks_for, launch, too_large
+from .elements import ELEMENTS, contiguous
 
 # What arrays hold -> what is computed with; coefficients, weight and bias have that type in the kernels.
 SUMS = {"float32": "float32", "float64": "float64", "float16": "float32", "bfloat16": "float32"}
-_CPP = {"float32": "float", "float64": "double", "float16": "f16", "bfloat16": "bf16"}
 
 
 def _width(dtype: str) -> int:
@@ -20,7 +20,7 @@ def _width(dtype: str) -> int:
 def _each(name: str) -> dict[tuple[str, int], Kernel]:
     return {
         (dtype, width): Kernel(
-            "norm_batch.cu", name, (("REAL", _CPP[dtype]), ("SUM", _CPP[sums]), ("WIDTH", str(width)))
+            "norm_batch.cu", name, (("REAL", ELEMENTS[dtype]), ("SUM", ELEMENTS[sums]), ("WIDTH", str(width)))
         )
         for dtype, sums in SUMS.items()
         for width in (_width(dtype), 1)  # 1 for a number of channels or for memory that the other does not fit
@@ -110,7 +110,7 @@ class _Normalising:
     def _by_statistics(
         self, input: Any, weight: Any, bias: Any, residual: Any, eps: float, is_relu: bool, statistics: list
     ) -> tuple[Any, _Saved]:
-        input = _contiguous(input)
+        input = contiguous(input)
         name, rows, channels = _sizes(input)
         plan = layout(rows, channels, self._width(channels, input), _REDUCING)
         partials = self._empty((plan.slabs, 2, channels), "float64", input)
@@ -126,7 +126,7 @@ class _Normalising:
     def _by_constants(
         self, input: Any, weight: Any, bias: Any, residual: Any, mean: Any, variance: Any, eps: float, is_relu: bool
     ) -> tuple[Any, _Saved]:
-        input = _contiguous(input)
+        input = contiguous(input)
         name, _, channels = _sizes(input)
         kernel = COEFFICIENTS_OF[name]
         coefficients = self._empty((_COEFFICIENTS, channels), SUMS[name], input)
@@ -141,7 +141,7 @@ class _Normalising:
     ) -> tuple[Any, _Saved]:
         name, rows, channels = _sizes(input)
         output = self._empty(input.shape, name, input)
-        added = input if residual is None else _contiguous(residual)
+        added = input if residual is None else contiguous(residual)
         plan = layout(rows, channels, self._width(channels, input, added), _STREAMING)
         self._run(NORMALISE, plan, (input, coefficients, added, residual is not None, is_relu, output))
         # Without a residual the sign of the output comes from the input, which the gradient reads anyway.
@@ -153,7 +153,7 @@ class _Normalising:
     def _gradients(self, grad: Any, saved: _Saved, of_input: bool, of_residual: bool, of_vectors: list) -> tuple:
         """Return the gradients of the input, of the residual, and a list of those of the vectors."""
         input, passing, results = saved.input, saved.passing, saved.coefficients
-        grad = _contiguous(grad)
+        grad = contiguous(grad)
         name, rows, channels = _sizes(input)
         vectors: list[Any] = [None] * len(of_vectors)
         if any(of_vectors) or passing == _BY_OUTPUT or (of_input and saved.by_input):
@@ -260,7 +260,7 @@ def statistics_of_partials(machine: Machine, partials: Any, rows: int) -> tuple[
     rows
         How many numbers of a channel went into all of them.
     """
-    partials = _contiguous(partials)
+    partials = contiguous(partials)
     parts, _, channels = partials.shape
     mean, variance = (machine.empty((channels,), "float32", partials) for _ in range(2))
     arguments = (partials, mean, variance, rows, channels, parts)
@@ -274,11 +274,6 @@ def _sizes(array: Any) -> tuple[str, int, int]:
     return str(array.dtype), array.size // channels, channels
 
 
-def _contiguous(array: Any) -> Any:
-    """Return an array in C order; a copy costs a pass, the reference several."""
-    return array if array.flags.c_contiguous else array.copy()
-
-
 def _vector(vector: Any, dtype: str, other: Any) -> tuple[Any, bool]:
     """Return a vector as kernels take it, or another array in its place, and whether it is there."""
-    return (other, False) if vector is None else (_contiguous(vector.astype(dtype, copy=False)), True)
+    return (other, False) if vector is None else (contiguous(vector.astype(dtype, copy=False)), True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..compiler import Kernel
 from ..launch import MAX_INT32, Machine, blocks_for, launch, too_large
-from .channels import ELEMENTS, channels_per_thread, contiguous, prepared, refusal
+from .channels import channels_per_thread, prepared, refusal
+from .elements import ELEMENTS, contiguous
 from .geometry import Geometry, three
 
 Sizes = tuple[int, ...]

@@ -12,7 +12,8 @@ from nnx.backend import device, get_backend
 
 from ..compiler import Kernel
 from ..launch import Machine, blocks_for, launch, too_large
-from .channels import channels_per_thread, contiguous, prepared, refusal
+from .channels import channels_per_thread, prepared, refusal
+from .elements import contiguous
 from .geometry import Three, three
 
 RESAMPLE = {
