@@ -26,10 +26,6 @@ def write(**entry: Any) -> None:
             file.write(json.dumps(entry) + "\n")
 
 
-def _is_worker() -> bool:
-    return "PYTEST_XDIST_WORKER" in os.environ
-
-
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     path = os.environ.get("NNX_TRIED")
     if not path or not os.path.exists(path):
@@ -44,41 +40,40 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 
 def pytest_collection_finish(session: Any) -> None:
     # Of several processes each collects all of it, and the one that hands out the tests nothing.
-    if not _controls_workers() and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+    if not _controls and _worker in (None, "gw0"):
         write(collected=[item.nodeid for item in session.items])
 
 
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
-    if not _is_worker():
+    if _worker is None:
         write(start=nodeid)
 
 
 def pytest_runtest_logreport(report: Any) -> None:
     broken = report.outcome == "failed" and any(word in report.longreprtext for word in STICKY)
-    if not _is_worker():
+    if _worker is None:
         if report.when == "call" or report.outcome != "passed":
             text = report.longreprtext[-1200:] if report.outcome == "failed" else ""
             reason = str(report.longrepr[-1])[:200] if isinstance(report.longrepr, tuple) else text
             outcome = "error" if report.outcome == "failed" and report.when != "call" else report.outcome
             entry = {"outcome": outcome, "when": report.when, "seconds": report.duration, "reason": reason}
             write(test=report.nodeid, xfail=hasattr(report, "wasxfail"), **entry)
-    if broken and (_is_worker() or "PYTEST_XDIST_TESTRUNUID" not in os.environ) and not _controls_workers():
+    if broken and not _controls:
         os._exit(BROKEN)
 
 
 def pytest_collectreport(report: Any) -> None:
-    if report.failed and not _is_worker():
+    if report.failed and _worker is None:
         write(test=f"{report.nodeid} (collection)", outcome="error", when="collect", seconds=0.0,
               reason=report.longreprtext[-1200:], xfail=False)  # fmt: skip
 
 
-_controller = False
+# Of pytest-xdist: which of its processes this is, and whether it hands tests out to others.
+_worker: str | None = None
+_controls = False
 
 
 def pytest_configure(config: Any) -> None:
-    global _controller
-    _controller = bool(getattr(config.option, "numprocesses", None)) and not _is_worker()
-
-
-def _controls_workers() -> bool:
-    return _controller
+    global _worker, _controls
+    _worker = getattr(config, "workerinput", {}).get("workerid")
+    _controls = _worker is None and bool(getattr(config.option, "numprocesses", None))
