@@ -19,7 +19,7 @@ from .registry import load_unchecked
 
 _REQUIRED = ("numpy", "array-api-compat", "safetensors", "tqdm", "threadpoolctl")
 _WIDTH = 110
-_OPTIONAL = ("matplotlib", "onnx", "scikit-learn", "scipy", "tokenizers", "torch")
+_OPTIONAL = ("matplotlib", "onnx", "pillow", "scikit-learn", "scipy", "tokenizers", "torch")
 # Set by people for reasons, and the first suspects when something differs from one machine to another.
 _VARIABLES = (
     "CUDA_PATH",

@@ -50,7 +50,8 @@ def load_torch_weights(
         code: load them in PyTorch.
     example
         An input batch of the usual image size (N, H, W, C), which is sent through the module once to see what its
-        `Flatten` layers flatten. Not needed by a module without them.
+        `Flatten` layers flatten. Not needed by a module without them. What a ``forward`` flattens by hand, with
+        ``reshape``, is not seen, and would load in the wrong order: give the module a `Flatten`.
     strict
         Whether names that are missing in the weights, or that only they have, are errors. Shapes and dtypes always are.
 

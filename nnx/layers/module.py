@@ -241,7 +241,11 @@ class Module(WeightRules):
         return self.train(False)
 
     def freeze(self) -> Module:
-        """Stop training all its parameters; return it."""
+        """Stop training all its parameters; return it.
+
+        Running statistics of batch normalisation move all the same while it trains: ``module.freeze().eval()`` keeps
+        them, too.
+        """
         for parameter in self.parameters():
             parameter.trainable = False
         return self

@@ -1,8 +1,9 @@
-"""Pooling over several threads gives the same bits as over one."""
+"""Pooling: several threads give the same bits as one; windows with gaps that hang over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,3 +46,16 @@ def test_indices_over_threads(restored_threads: None) -> None:
     _, indices = functional.max_pool2d(x, 3, 2, return_indices=True)
     with nnx.use_kernels("off"):
         np.testing.assert_array_equal(indices, functional.max_pool2d(x, 3, 2, return_indices=True)[1])
+
+
+@pytest.mark.parametrize(("shape", "kernel", "stride"), [((2, 3, 2), 3, 3), ((1, 2, 4, 2), 2, (4, 1))], ids=str)
+def test_a_dilated_window_as_long_as_the_image_does_not_see_all_of_it(shape: tuple, kernel: int, stride: Any) -> None:
+    x = np.random.default_rng(0).standard_normal(shape)
+    x[:, 1] += 9
+    pool = getattr(functional, f"max_pool{len(shape) - 2}d")
+    found = []
+    for mode in ("require", "off"):
+        with nnx.use_kernels(mode):
+            found.append(pool(x, kernel, stride, 0, 2, True, True))
+    for ours, wanted in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, wanted)

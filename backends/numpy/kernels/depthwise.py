@@ -32,10 +32,9 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, g: Geome
     """Return the convolution of the input."""
     out = np.empty(g.output_shape, x.dtype)
     per_channel = g.outputs // g.channels
-    kernels = [_repeated(weight[k::per_channel], g) for k in range(per_channel)]
     indices = _Indices(g)
-
     blocks = _blocks(g, x.itemsize)
+    kernels = [_repeated(weight[k::per_channel], g, blocks) for k in range(per_channel)]
     tasks = shares(blocks)
     buffers = _buffers(g, blocks, x.dtype, len(tasks))
 
@@ -142,10 +141,11 @@ def _runs(windows: np.ndarray, g: Geometry) -> np.ndarray:
     return moved.reshape(*moved.shape[:-2], -1)
 
 
-def _repeated(kernel: np.ndarray, g: Geometry) -> np.ndarray:
-    """The kernel of every channel, (*taps, channels), repeated for every place of a row."""
+def _repeated(kernel: np.ndarray, g: Geometry, blocks: list[Block]) -> np.ndarray:
+    """The kernel of every channel, (*taps, channels), repeated for every place of a row of a block."""
     kernel = np.moveaxis(kernel[..., 0], 0, -1)
-    return np.tile(kernel, g.out[-1]) if g.stride[-1] == 1 else np.ascontiguousarray(kernel)
+    places = g.out[-1] if len(g.out) > 1 else max(block.height for block in blocks)
+    return np.tile(kernel, places) if g.stride[-1] == 1 else np.ascontiguousarray(kernel)
 
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:

@@ -12,7 +12,9 @@ import numpy as np
 _T = TypeVar("_T")
 
 TASKS = 16  # into how many parts the work of a call is cut, whatever the number of threads: results do not depend on it
-SCRATCH = 48 * 2**20  # bytes of buffers that the tasks of a call may hold together
+# Bytes of buffers that the tasks of a call may hold together, whatever the batch; but a block has at least one row of
+# the first axis, which in three dimensions is a plane.
+SCRATCH = 48 * 2**20
 # Bytes of the buffers of a block. A third-level cache holds them: smaller blocks would stay in the second, but NumPy
 # calls of less than some 100 us make threads wait for each other, for longer than that saves.
 BLOCK = 2**23
@@ -93,20 +95,26 @@ def block_places(most: int, places: int) -> int:
 
 
 def cut(images: int, rows: int, most: int, start: int = 0) -> list[Block]:
-    """Cut images, from number `start` on, into blocks of some `most` rows (at least one), of nearly one size.
-
-    Of two blocks the first is a little larger: the thread that does it begins earlier, and had it to wait for the other
-    in the end, it would sleep and take some 50 us to wake up.
-    """
+    """Cut images, from number `start` on, into blocks of at most `most` rows (at least one), of nearly one size."""
     if most >= rows:
         number = -(-images // (most // rows))
         found = parts(images, number + number % 2 if number > 1 else 1)
-        if len(found) == 2:
-            middle = round(images * 17 / 32)
-            found = [slice(0, middle), slice(middle, images)]
         return [Block(slice(start + part.start, start + part.stop), slice(0, rows)) for part in found]
     cuts = parts(rows, -(-rows // max(most, 1)))
     return [Block(slice(n, n + 1), part) for n in range(start, start + images) for part in cuts]
+
+
+def cut_for_threads(images: int, rows: int, most: int) -> list[Block]:
+    """Cut images as `cut` does, but of two blocks the first is a little larger, perhaps beyond `most`.
+
+    The thread that does it begins earlier, and had it to wait for the other in the end, it would sleep and take some
+    50 us to wake up.
+    """
+    found = cut(images, rows, most)
+    if len(found) == 2 and images > 1:
+        middle = round(images * 17 / 32)
+        found = [Block(slice(0, middle), slice(0, rows)), Block(slice(middle, images), slice(0, rows))]
+    return found
 
 
 def parts(length: int, number: int) -> list[slice]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .bias import add_bias
-from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, parts, reach, shares, total
+from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, cut_for_threads, parts, reach, shares, total
 from .jobs import Job
 from .padded import PaddedBlock
 from .products import cross_product, product
@@ -97,17 +97,17 @@ def _matrices(weight: np.ndarray, g: Geometry) -> np.ndarray:
 
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:
-    depth = g.taps * g.channels
+    depth = max(g.taps, math.prod(g.stride)) * g.channels  # of the matrix, or of the padded input
     places = block_places(BLOCK // (depth * itemsize), g.batch * math.prod(g.out))
     if depth * g.outputs >= _LARGE * g.groups:
         places = max(places, min(_ROWS, 8 * places))
-    return cut(g.batch, g.out[0], places // math.prod(g.out[1:]))
+    return cut_for_threads(g.batch, g.out[0], places // math.prod(g.out[1:]))
 
 
 def columns_bytes(g: Geometry, blocks: list[Block], itemsize: int) -> int:
     """How much a `Columns` holds."""
     places = max(b.n * b.height for b in blocks) * math.prod(g.out[1:])
-    return 2 * places * g.taps * g.channels * itemsize
+    return places * g.taps * g.channels * itemsize + PaddedBlock.bytes(g, blocks, itemsize)
 
 
 def _buffers(g: Geometry, blocks: list[Block], dtype: np.dtype, by_place: bool, tasks: int) -> Scratch[Columns]:

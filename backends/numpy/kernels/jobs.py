@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnx.backend import each, get_num_threads
+from nnx.backend import each, get_num_threads, single_threaded_blas
 
 
 class Job(NamedTuple):
@@ -25,8 +25,9 @@ def done(*jobs: Job) -> list[np.ndarray]:
     """
     tasks = [(job.run, item) for job in jobs for item in job.items]
     if len(tasks) < get_num_threads():  # a job at a time: its tasks may share their products out
-        for job in jobs:
-            each(job.run, job.items)
+        with single_threaded_blas():  # in whatever number of threads they are, results have the same bits
+            for job in jobs:
+                each(job.run, job.items)
     else:
         each(_do, tasks)
     return [job.result() for job in jobs]

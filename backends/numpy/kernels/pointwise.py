@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .bias import add_bias
-from .geometry import Block, Geometry, cut, shares, total
+from .geometry import Block, Geometry, cut_for_threads, shares, total
 from .jobs import Job
 from .products import cross_product, product
 
@@ -61,7 +61,7 @@ def _times(x: np.ndarray, matrix: np.ndarray, bias: np.ndarray | None, shape: tu
 
 def _blocks(g: Geometry, itemsize: int) -> list[Block]:
     row = math.prod(g.lengths[1:]) * (g.channels + g.outputs) * itemsize
-    return cut(g.batch, g.lengths[0], _BLOCK // row)
+    return cut_for_threads(g.batch, g.lengths[0], _BLOCK // row)
 
 
 def _rows(x: np.ndarray, block: Block) -> np.ndarray:

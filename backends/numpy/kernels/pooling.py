@@ -46,7 +46,7 @@ class Axis(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether there is one window, of everything."""
-        return self.size == 1 and self.kernel == self.length and not self.padding
+        return self.size == self.dilation == 1 and self.kernel == self.length and not self.padding
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from nnx.backend import get_num_threads
 
 _T = TypeVar("_T")
 
-_KEPT = 60 * 2**20  # bytes of all buffers together
+_KEPT = 48 * 2**20  # bytes of all buffers together
 
 
 class Scratch(Generic[_T]):

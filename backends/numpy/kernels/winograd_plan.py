@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut, parts, shares
+from .geometry import BLOCK, TASKS, Block, Geometry, block_places, cut_for_threads, parts, shares
 
 N = 6  # rows of the input that a tile sees
 _LARGE = 2**15  # from so many weights per row of the kernel on, products want many rows, and are worth a task each
@@ -42,7 +42,7 @@ class Shape(NamedTuple):
         places = block_places(most, self.images * self.tiles * self.pitch)
         if self.large:
             places = max(places, min(_ROWS, 16 * places))
-        return cut(self.images, self.tiles, max(1, places // self.pitch))
+        return cut_for_threads(self.images, self.tiles, max(1, places // self.pitch))
 
     def outputs_cut(self) -> list[slice]:
         """How to share the transforms of the weights out."""
