@@ -109,7 +109,8 @@ def with_bug(kernel: Any, file: str, before: str, after: str) -> Any:
 @pytest.mark.parametrize(("is_right", "file", "before", "after"), BUGS)
 def test_a_bug_is_caught(is_right: Callable, file: str, before: str, after: str) -> None:
     try:
-        good = is_right(lambda kernel: with_bug(kernel, file, before, after))
+        with machine().running(checked=True):
+            good = is_right(lambda kernel: with_bug(kernel, file, before, after))
     except SimulationError:
         good = False
     assert not good
