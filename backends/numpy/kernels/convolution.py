@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backend import single_threaded_blas
-
 from . import depthwise, im2col, pointwise, winograd
 from .geometry import TASKS, Geometry, cut, parts
 from .jobs import Job, done, finished
@@ -203,9 +201,8 @@ def _bias_gradient(grad: np.ndarray) -> Job:
 
     def run(index: int) -> None:
         images = grad[tasks[index]]
-        with single_threaded_blas():
-            for block in cut(len(images), images.shape[1], _CHUNK // math.prod(images.shape[2:-1])):
-                rows = images[block.images, block.rows].reshape(-1, grad.shape[-1])
-                sums[index] += ones(len(rows), rows.dtype).dot(rows)
+        for block in cut(len(images), images.shape[1], _CHUNK // math.prod(images.shape[2:-1])):
+            rows = images[block.images, block.rows].reshape(-1, grad.shape[-1])
+            sums[index] += ones(len(rows), rows.dtype).dot(rows)
 
     return Job(run, range(len(tasks)), lambda: np.add.reduce(sums, axis=0))

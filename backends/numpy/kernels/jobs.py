@@ -21,7 +21,8 @@ class Job(NamedTuple):
 def done(*jobs: Job) -> list[np.ndarray]:
     """Do jobs and return their results.
 
-    A thread that has ended its part of one goes on with the next, so that threads wait for each other but once.
+    A thread that has ended its part of one goes on with the next, so that threads wait for each other but once. Tasks
+    see BLAS on one thread.
     """
     tasks = [(job.run, item) for job in jobs for item in job.items]
     if len(tasks) < get_num_threads():  # a job at a time: its tasks may share their products out
